@@ -1,0 +1,217 @@
+"""Floor 0. What a run is made of, as frozen dataclasses; to and from TOML; dotted overrides. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sightword.errors import SightwordError, unknown
+
+Pool = Literal["class", "gap", "max", "attention"]
+
+
+@dataclass(frozen=True)
+class ImageTowerConfig:
+    """An image encoder. `kind` says which fields count: ViT's or the ResNets'."""
+
+    kind: Literal["vit", "resnet", "modified-resnet"] = "vit"
+    size: int = 224  # pixels
+    width: int = 384  # ViT: model width; ResNet: width of the first stage
+    layers: tuple[int, ...] = (12,)  # ViT: one depth; ResNet: blocks in each stage
+    heads: int = 12
+    patch_size: int = 16
+    stem: Literal["patch", "conv"] = "patch"
+    pool: Pool = "class"
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.0
+    norm: Literal["batch", "group"] = "batch"  # ResNets only
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's, as SLIP
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class TextTowerConfig:
+    """A caption encoder: causal with the feature at end-of-text, or bidirectional with a mean or class token."""
+
+    width: int = 512
+    layers: int = 12
+    heads: int = 8
+    context: int = 77
+    attention: Literal["causal", "bidirectional"] = "causal"
+    pool: Literal["eot", "mean", "class"] = "eot"
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    mlp_ratio: float = 4.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A pair of towers and the space where they meet."""
+
+    name: str = "vit-s16"
+    image: ImageTowerConfig = field(default_factory=ImageTowerConfig)
+    text: TextTowerConfig = field(default_factory=TextTowerConfig)
+    embed: int = 512  # width of the joint space
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pairs, and how their captions are chosen and tokenised."""
+
+    path: str = "demo"  # demo, a tar, shards like cc/{00000..01100}.tar, a folder of tars; `::` joins
+    split: str = ""  # only samples whose json says so; the demo trains on `train`
+    captions: Literal["label", "label-tags", "label-tags-languages"] = "label"
+    tokenizer: Literal["clip", "learned"] = "clip"
+    vocab: int = 4096  # rows of a learned tokenizer
+    window: int = 8  # shards shuffled together
+    workers: int = -1  # loader processes; -1: chosen by the machine
+    cache_mib: int = 2048  # decoded pictures kept in memory when all of them fit
+    max_bad: float = 0.01  # share of unreadable samples above which a run stops
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with the papers' parameter groups; warm-up and cosine counted in samples."""
+
+    lr: float = 5e-4
+    wd: float = 0.5
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+    warmup: float = 0.04  # share of training
+    lr_start: float = 1e-6
+    lr_end: float = 1e-5
+    grad_clip: float = 0.0  # 0: none, as SLIP
+    ema: float = 0.0  # 0: none; otherwise the momentum of an average of the weights
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole training run. `config.toml` in a run's directory is exactly this."""
+
+    objective: str = "clip"
+    out: str = "runs/latest"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    batch_size: int = 256  # per process
+    steps: int = 0  # 0: given by epochs
+    epochs: float = 0.0  # 0: given by steps
+    accum_freq: int = 1  # feature-cached chunks a step: memory of batch_size / accum_freq, same result
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+    save_every: int = 0  # steps; 0: at the end only
+    save_minutes: float = 10.0
+    keep_last: int = 2
+    log_every: int = 10
+    report_to: tuple[str, ...] = ()  # tensorboard, wandb
+    device: str = "auto"
+    init_from: str = ""  # another run whose tower weights to start from
+
+
+T = TypeVar("T")
+
+
+def to_toml(config: object) -> str:
+    """A dataclass as TOML: scalars first, then one table for each nested dataclass."""
+    return "\n".join(_toml_lines(config, "")) + "\n"
+
+
+def from_toml(kind: type[T], text: str, where: str = "config.toml") -> T:
+    """The dataclass that `to_toml` wrote. Unknown keys and wrong types are a `SightwordError`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SightwordError(f"{where} is not TOML: {error}; restore the file or start a new run") from error
+    return build(kind, table, where)
+
+
+def load(path: Path) -> Config:
+    """The configuration of a run directory or of a TOML file."""
+    file = path / "config.toml" if path.is_dir() else path
+    if not file.is_file():
+        raise SightwordError(f"no config.toml in '{path}'; give the directory of a run (see --out)")
+    return from_toml(Config, file.read_text(encoding="utf-8"), str(file))
+
+
+def override(config: T, changes: Mapping[str, Any], where: str = "--set") -> T:
+    """`config` with dotted fields replaced, e.g. `{"model.image.pool": "gap"}`; strings are read as values."""
+    for name, value in changes.items():
+        config = _replace(config, name.split("."), value, f"{where} {name}")
+    return config
+
+
+def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    """A dataclass from a nested mapping, every value checked against its annotation."""
+    hints = typing.get_type_hints(kind)
+    for name in table:
+        if name not in hints:
+            raise unknown(f"setting in {where}", name, hints)
+    return kind(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in table.items()})
+
+
+def _toml_lines(config: Any, prefix: str) -> list[str]:
+    values = [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config)]
+    lines = [f"{name} = {_toml_value(value)}" for name, value in values if not dataclasses.is_dataclass(value)]
+    for name, value in values:
+        if dataclasses.is_dataclass(value):
+            lines += ["", f"[{prefix}{name}]", *_toml_lines(value, f"{prefix}{name}.")]
+    return lines
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _replace(config: Any, path: list[str], value: Any, where: str) -> Any:
+    name, *rest = path
+    hints = typing.get_type_hints(type(config)) if dataclasses.is_dataclass(config) else {}
+    if name not in hints:
+        raise unknown(f"setting ({where})", name, hints)
+    new = _replace(getattr(config, name), rest, value, where) if rest else _convert(hints[name], value, where)
+    return dataclasses.replace(config, **{name: new})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(typing.cast(type, hint), value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise unknown(f"value for {where}", str(value), map(str, arguments))
+        return value
+    if origin is tuple and isinstance(value, list | tuple | str):
+        parts = [p for p in value.split(",") if p] if isinstance(value, str) else list(value)
+        return _convert_tuple(arguments, parts, where)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _convert(arguments[0], value, where)
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_tuple(arguments: tuple[Any, ...], parts: list[Any], where: str) -> tuple[Any, ...]:
+    kinds = [arguments[0]] * len(parts) if arguments[1:] == (Ellipsis,) else list(arguments)
+    if len(kinds) != len(parts):
+        raise SightwordError(f"{where} needs {len(kinds)} values, found {len(parts)}: {parts}")
+    return tuple(_convert(kind, part, where) for kind, part in zip(kinds, parts, strict=True))
+
+
+def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if hint in (int, float) and isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+        if number is not None and (hint is float or number.is_integer()):
+            return hint(value) if hint is float or isinstance(value, int) else int(number)
+    elif isinstance(value, hint) and not (hint is not bool and isinstance(value, bool)):
+        return value
+    raise SightwordError(f"{where} must be {getattr(hint, '__name__', hint)}, found {value!r}")

@@ -1,0 +1,175 @@
+"""Floor 0. The words that rooms say to each other: what may be asked of an encoder, and what comes back.
+
+An objective *declares* what it wants encoded (`Encode`); training encodes it; the objective scores what
+comes back (`Encoded`) and answers with a `Term`. Everything frozen here is data: equal means shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Colour jitter as torchvision's `ColorJitter`: factors drawn from [1-x, 1+x], hue from [-hue, hue] turns."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    p: float = 0.8
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture becomes one training image. `draw` tells apart views of one kind (SimCLR's two)."""
+
+    size: int  # pixels, square
+    scale: tuple[float, float] = (0.5, 1.0)  # RandomResizedCrop's share of the area
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # RandomResizedCrop's aspect ratios
+    flip: float = 0.0  # probability of a horizontal flip
+    jitter: Jitter | None = None
+    grayscale: float = 0.0  # probability
+    blur: float = 0.0  # probability of a Gaussian blur
+    sigma: tuple[float, float] = (0.1, 2.0)  # its standard deviation in pixels of the finished view
+    solarize: float = 0.0  # probability of inverting every value >= 128
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One caption of a sample, chosen by the data's policy. `draw` tells apart several captions of one sample."""
+
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Which tokens are hidden from an encoder. Hidden ones are dropped (MAE) or replaced by a mask token (BEiT)."""
+
+    ratio: float  # share hidden
+    kind: Literal["uniform", "block"] = "uniform"
+    replace: bool = False
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A momentum teacher: teacher <- m * teacher + (1 - m) * student, m by a cosine from `momentum` to `end`."""
+
+    momentum: float = 0.99
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
+class Encode:
+    """One wish: encode this view (and/or caption) with this tower, seeing only this much, as student or teacher."""
+
+    tower: Literal["image", "text", "joint"]
+    view: View | None = None
+    caption: Caption | None = None
+    keep: Masking | None = None  # hides patches of the view
+    keep_words: Masking | None = None  # hides tokens of the caption
+    teacher: Teacher | None = None  # None: the student
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a tower answers.
+
+    pooled: the tower's own feature, before any projection.
+    tokens: patch (or word) tokens without the class token, in the order of `kept`.
+    kept:   for each token, its position in the full grid (or caption); None when nothing was dropped.
+    hidden: True where a position of the full grid (or caption) was hidden; None without masking.
+    valid:  for text, True where a token is not padding; None for images.
+    """
+
+    pooled: Float[Tensor, "b d"]
+    tokens: Float[Tensor, "b n d"]
+    kept: Int[Tensor, "b n"] | None = None
+    hidden: Bool[Tensor, "b full"] | None = None
+    valid: Bool[Tensor, "b n"] | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """Tokenised captions: ids padded with `pad`, and how many are real (end-of-text included)."""
+
+    ids: Int[Tensor, "b length"]
+    lengths: Int[Tensor, " b"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Everything of one step that does not come from a network."""
+
+    step: int
+    keys: tuple[str, ...]
+    ids: Int[Tensor, " b"]  # global sample ids: what randomness is keyed by
+    epoch: int
+    views: Mapping[View, UInt8[Tensor, "b 3 h w"]]
+    captions: Mapping[Caption, Words]
+    seed: int = 0
+    bad: tuple[tuple[str, str], ...] = ()  # (key, reason) of samples that were unreadable and replaced
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            step=self.step,
+            keys=self.keys,
+            ids=self.ids.to(device),
+            epoch=self.epoch,
+            views={k: v.to(device, non_blocking=True) for k, v in self.views.items()},
+            captions={k: Words(w.ids.to(device), w.lengths.to(device)) for k, w in self.captions.items()},
+            seed=self.seed,
+            bad=self.bad,
+        )
+
+
+@dataclass(frozen=True)
+class Term:
+    """What an objective answers: a scalar to minimise, and numbers to log (detached scalars)."""
+
+    loss: Float[Tensor, ""]
+    metrics: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an objective may know of the image tower when it builds its heads."""
+
+    width: int  # of `Encoded.pooled`
+    token_width: int  # of `Encoded.tokens`
+    size: int  # pixels
+    grid: tuple[int, int]  # tokens down and across
+    patch_size: int | None  # None: tokens are not patches of the picture (ResNet, convolutional stem)
+    maskable: bool  # whether `keep` is understood
+    mean: tuple[float, float, float]  # of the normalisation at its entry, in [0, 1]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What an objective may know of the text tower when it builds its heads."""
+
+    width: int
+    vocab: int
+    context: int
+    pad: int
+    eot: int
+    maskable: bool
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an objective is built into. `text` is None when the run has no captions."""
+
+    image: ImageFacts
+    text: TextFacts | None
+    joint: bool = False  # whether a joint trunk is there
