@@ -26,12 +26,14 @@ class ImageTowerConfig:
     width: int = 384  # ViT: model width; ResNet: width of the first stage
     layers: tuple[int, ...] = (12,)  # ViT: one depth; ResNet: blocks in each stage
     heads: int = 12
-    patch_size: int = 16
+    patch_size: int = 16  # pixels a token stands for, also of a ResNet (its whole stride)
     stem: Literal["patch", "conv"] = "patch"
+    positions: Literal["learned", "sincos"] = "learned"  # ViT: learned as SLIP's, or fixed as MAE's
     pool: Pool = "class"
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
-    norm: Literal["batch", "group"] = "batch"  # ResNets only
+    mask_token: bool = False  # ViT: needed when hidden patches are replaced (BEiT), not when dropped (MAE)
+    norm: Literal["batch", "group"] = "batch"  # ResNets and the convolutional stem
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's, as SLIP
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -48,6 +50,7 @@ class TextTowerConfig:
     pool: Literal["eot", "mean", "class"] = "eot"
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
     mlp_ratio: float = 4.0
+    mask_token: bool = False  # needed when hidden words are replaced, not when dropped
 
 
 @dataclass(frozen=True)

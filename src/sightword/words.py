@@ -152,6 +152,7 @@ class ImageFacts:
     maskable: bool  # whether `keep` is understood
     mean: tuple[float, float, float]  # of the normalisation at its entry, in [0, 1]
     std: tuple[float, float, float]
+    class_token: bool = False  # whether `Encoded.pooled` is a token of its own beside `Encoded.tokens`
 
 
 @dataclass(frozen=True)

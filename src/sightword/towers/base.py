@@ -1,0 +1,81 @@
+"""Floor 2. What every tower is: pixels or words in, `Encoded` out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from sightword.words import Encoded, ImageFacts, TextFacts, Words
+
+
+class ImageTower(nn.Module, ABC):
+    """Encodes pictures. Takes bytes and normalises them itself, so that nobody can do it twice or not at all.
+
+    Attributes:
+        facts: what an objective may know of the tower.
+        mixes_batch: whether one row's output depends on the other rows (batch norm inside).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, facts: ImageFacts, mixes_batch: bool) -> None:
+        super().__init__()
+        self.facts = facts
+        self.mixes_batch = mixes_batch
+        self.register_buffer("mean", torch.tensor(facts.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(facts.std), persistent=False)
+
+    @abstractmethod
+    def forward(
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        hidden: Bool[Tensor, "b grid"] | None = None,
+        replace: bool = False,
+    ) -> Encoded:
+        """Encode a batch.
+
+        Args:
+            images: RGB bytes.
+            hidden: True at grid positions that the tower must not see, row-major; the same number in every
+                row. Kept on the CPU it costs no synchronisation with an accelerator.
+            replace: hidden tokens are replaced by a learned mask token (BEiT) instead of dropped (MAE).
+
+        Raises:
+            SightwordError: the tower cannot hide tokens, or has no mask token.
+        """
+
+    def normalise(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Bytes to zero mean and unit deviation by the mean and deviation of the configuration."""
+        scale = (1 / (255 * self.std)).view(3, 1, 1)
+        return images * scale - (self.mean / self.std).view(3, 1, 1)
+
+
+class TextTower(nn.Module, ABC):
+    """Encodes captions.
+
+    Attributes:
+        facts: what an objective may know of the tower.
+    """
+
+    def __init__(self, facts: TextFacts) -> None:
+        super().__init__()
+        self.facts = facts
+
+    @abstractmethod
+    def forward(
+        self, words: Words, hidden: Bool[Tensor, "b length"] | None = None, replace: bool = False
+    ) -> Encoded:
+        """Encode a batch of captions.
+
+        Args:
+            words: token ids and lengths.
+            hidden: True at tokens that the tower must not see; the end-of-text token is always seen.
+            replace: hidden tokens are replaced by a learned mask token instead of dropped.
+
+        Raises:
+            SightwordError: `replace` without a mask token.
+        """

@@ -1,0 +1,151 @@
+"""Floor 2. What all transformers here are made of: attention, MLP, drop path, pre-norm block."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+def attend(
+    q: Float[Tensor, "b heads n d"],
+    k: Float[Tensor, "b heads m d"],
+    v: Float[Tensor, "b heads m d"],
+    valid: Bool[Tensor, "b m"] | None = None,
+    causal: bool = False,
+) -> Float[Tensor, "b heads n d"]:
+    """Scaled dot-product attention; keys outside `valid` are not seen.
+
+    Torch's fused kernel everywhere but for bfloat16 training on a CPU, where its backward is two to four times
+    slower than three plain matrix products.
+    """
+    mask = None if valid is None else valid[:, None, None, :]
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled():
+        return _attend_plainly(q, k, v, mask, causal)
+    if causal and mask is not None:
+        mask = mask & _triangle(q, k)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal and mask is None)
+
+
+def _triangle(q: Tensor, k: Tensor) -> Tensor:
+    return torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+
+
+def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if causal:
+        scores = scores.masked_fill(~_triangle(q, k), -torch.inf)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1).to(v.dtype) @ v
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        assert width % heads == 0, (width, heads)
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "b n w"], valid: Bool[Tensor, "b n"] | None = None, causal: bool = False
+    ) -> Float[Tensor, "b n w"]:
+        """Mix tokens; see `attend`."""
+        b, n, w = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = attend(q, k, v, valid, causal)
+        return self.proj(mixed.transpose(1, 2).reshape(b, n, w))
+
+
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Element by element."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+class MLP(nn.Module):
+    """Linear, activation, linear."""
+
+    def __init__(self, width: int, hidden: int, quick: bool = False) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.act = QuickGELU() if quick else nn.GELU()
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "*rows w"]) -> Float[Tensor, "*rows w"]:
+        """Each token by itself."""
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training, drops a residual branch for whole samples."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+        """Kept branches are scaled by 1 / (1 - p), so that the expectation stays."""
+        if not self.training or self.p == 0:
+            return x
+        keep = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.p
+        return x * (keep.to(x.dtype) / (1 - self.p))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        quick: bool = False,
+        eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
+        self.mlp = MLP(width, round(width * mlp_ratio), quick)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self, x: Float[Tensor, "b n w"], valid: Bool[Tensor, "b n"] | None = None, causal: bool = False
+    ) -> Float[Tensor, "b n w"]:
+        """Attention, then MLP, each added to its input."""
+        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class AttentionPool(nn.Module):
+    """One learned query attends over all tokens, then a residual MLP: the "MAP" head.
+
+    Source: Set Transformer (arXiv 1810.00825) as used by Zhai et al. (arXiv 2106.04560) and SigLIP.
+    """
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.probe = nn.Parameter(torch.empty(1, 1, width))
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.proj = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = MLP(width, round(width * mlp_ratio))
+        nn.init.trunc_normal_(self.probe, std=0.02)
+
+    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b w"]:
+        """All tokens to one feature."""
+        b, n, w = x.shape
+        q = self.q(self.probe.expand(b, 1, w)).view(b, 1, self.heads, w // self.heads).transpose(1, 2)
+        k, v = self.kv(x).view(b, n, 2, self.heads, w // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        pooled = self.proj(attend(q, k, v).transpose(1, 2).reshape(b, w))
+        return pooled + self.mlp(self.norm(pooled))

@@ -1,0 +1,44 @@
+"""Floor 2. The space where pictures and captions meet, and the temperature of their contrast."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_MAX_SCALE = 100.0
+
+
+class JointSpace(nn.Module):
+    """Bias-free projections and `logit_scale` as in CLIP (arXiv 2103.00020, section 2.5; SLIP the same).
+
+    `logit_scale` has shape (1,), not (): sharding refuses scalar parameters.
+    """
+
+    def __init__(self, image_width: int, text_width: int, embed: int) -> None:
+        super().__init__()
+        self.image = nn.Linear(image_width, embed, bias=False)
+        self.text = nn.Linear(text_width, embed, bias=False)
+        self.logit_scale = nn.Parameter(torch.full((1,), math.log(1 / 0.07)))
+        nn.init.normal_(self.image.weight, std=image_width**-0.5)
+        nn.init.normal_(self.text.weight, std=text_width**-0.5)
+
+    def embed_image(self, pooled: Float[Tensor, "b image_width"]) -> Float[Tensor, "b embed"]:
+        """Image features projected and scaled to length 1, in float32 whatever the precision around."""
+        return F.normalize(self.image(pooled).float(), dim=-1)
+
+    def embed_text(self, pooled: Float[Tensor, "b text_width"]) -> Float[Tensor, "b embed"]:
+        """Text features projected and scaled to length 1, in float32 whatever the precision around."""
+        return F.normalize(self.text(pooled).float(), dim=-1)
+
+    def scale(self) -> Float[Tensor, " 1"]:
+        """The factor of the cosine: the inverse of the temperature."""
+        return self.logit_scale.exp()
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Keep the scale at 100 or below; called after each step (CLIP, section 2.5)."""
+        self.logit_scale.clamp_(max=math.log(_MAX_SCALE))

@@ -1,0 +1,60 @@
+"""Floor 2. A module that follows another one slowly: momentum encoders, teachers, averages of weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightword.words import Teacher
+
+
+def momentum_at(teacher: Teacher, progress: float) -> float:
+    """The momentum after a share of training: `momentum` at 0 rising to `end` at 1 by a half cosine.
+
+    Source: BYOL (arXiv 2006.07733, section 3.3), and MoCo v3's released code.
+    """
+    return teacher.end - (teacher.end - teacher.momentum) * (math.cos(math.pi * progress) + 1) / 2
+
+
+class Follower(nn.Module):
+    """A copy of `leader` without gradient: follower <- m * follower + (1 - m) * leader.
+
+    The leader is not a submodule: its parameters belong to whoever owns it, and appear once in a state dict.
+
+    Floating-point buffers (batch norm's running statistics) are averaged with the same momentum, because the
+    statistics that fit averaged weights are averaged ones; when the follower runs in training mode it also
+    updates them from its own batches, as MoCo v3's does. Integer buffers (counters) are copied.
+    """
+
+    leader: nn.Module
+
+    def __init__(self, leader: nn.Module, teacher: Teacher) -> None:
+        super().__init__()
+        object.__setattr__(self, "leader", leader)  # past nn.Module's own, which would register it
+        self.schedule = teacher
+        self.follower = copy.deepcopy(leader).requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The copy's answer, without gradient."""
+        return self.follower(*args, **kwargs)
+
+    @torch.no_grad()
+    def update(self, progress: float) -> None:
+        """Follow one step; `progress` is the share of training done, 0 to 1."""
+        weight = 1 - momentum_at(self.schedule, progress)
+        pairs = [*zip(self.follower.parameters(), self.leader.parameters(), strict=True)]
+        buffers = [*zip(self.follower.buffers(), self.leader.buffers(), strict=True)]
+        _average([*pairs, *(p for p in buffers if p[0].is_floating_point())], weight)
+        for mine, theirs in (p for p in buffers if not p[0].is_floating_point()):
+            mine.copy_(theirs)
+
+
+def _average(pairs: list[tuple[Tensor, Tensor]], weight: float) -> None:
+    if pairs:
+        mine, theirs = zip(*pairs, strict=True)
+        torch._foreach_lerp_(list(mine), list(theirs), weight)

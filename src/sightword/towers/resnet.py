@@ -1,0 +1,126 @@
+"""Floor 2. A small residual network that learns fast on a CPU."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from sightword.config import ImageTowerConfig
+from sightword.errors import SightwordError
+from sightword.towers.base import ImageTower
+from sightword.towers.blocks import AttentionPool
+from sightword.words import Encoded, ImageFacts
+
+
+def norm_for(kind: str, channels: int) -> nn.Module:
+    """Batch norm, or group norm with at most 32 groups (arXiv 1803.08494)."""
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def refuse_hiding(hidden: Tensor | None, what: str) -> None:
+    """Raise `SightwordError` when something is to be hidden from a network whose kernels overlap."""
+    if hidden is not None:
+        raise SightwordError(
+            f"{what} cannot hide patches: its convolutions overlap, so hidden pixels would leak into "
+            "visible tokens; use a ViT with the patch stem (--model vit-tiny)"
+        )
+
+
+class Basic(nn.Module):
+    """Two 3x3 convolutions around a shortcut; a strided shortcut averages first (ResNet-D, arXiv 1812.01187)."""
+
+    def __init__(self, channels: int, out: int, stride: int, norm: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
+        self.norm1 = norm_for(norm, out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        self.norm2 = norm_for(norm, out)
+        self.act = nn.ReLU(inplace=True)
+        shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
+        if channels != out:
+            shortcut += [nn.Conv2d(channels, out, 1, bias=False), norm_for(norm, out)]
+        self.shortcut = nn.Sequential(*shortcut)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
+        """One residual step."""
+        y = self.act(self.norm1(self.conv1(x)))
+        return self.act(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNet(ImageTower):
+    """Stem of 3x3 convolutions, stages of basic blocks that halve the grid and double the width.
+
+    The grid is `size / patch_size`, as for a ViT: the stem takes whatever stride the stages leave.
+    The last norm of each block starts at zero, so that each block starts as its shortcut (arXiv 1706.02677).
+    """
+
+    def __init__(self, config: ImageTowerConfig) -> None:
+        grid = config.size // config.patch_size
+        last = config.width * 2 ** (len(config.layers) - 1)
+        facts = ImageFacts(
+            width=last,
+            token_width=last,
+            size=config.size,
+            grid=(grid, grid),
+            patch_size=None,
+            maskable=False,
+            mean=config.mean,
+            std=config.std,
+        )
+        super().__init__(facts, mixes_batch=config.norm == "batch")
+        self.stem = self._stem(config)
+        self.stages = self._stages(config)
+        self.pool = config.pool
+        self.attention_pool = AttentionPool(last, config.heads) if config.pool == "attention" else None
+        self._initialise()
+        self.to(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _stem(config: ImageTowerConfig) -> nn.Sequential:
+        stride = config.patch_size // 2 ** (len(config.layers) - 1)
+        strides = [2] * int(math.log2(stride)) or [1]
+        parts: list[nn.Module] = []
+        for i, step in enumerate(strides):
+            channels = 3 if i == 0 else config.width
+            parts += [nn.Conv2d(channels, config.width, 3, step, padding=1, bias=False)]
+            parts += [norm_for(config.norm, config.width), nn.ReLU(inplace=True)]
+        return nn.Sequential(*parts)
+
+    @staticmethod
+    def _stages(config: ImageTowerConfig) -> nn.Sequential:
+        blocks: list[nn.Module] = []
+        channels = config.width
+        for stage, depth in enumerate(config.layers):
+            out = config.width * 2**stage
+            for i in range(depth):
+                blocks.append(Basic(channels, out, 2 if stage > 0 and i == 0 else 1, config.norm))
+                channels = out
+        return nn.Sequential(*blocks)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, Basic):
+                nn.init.zeros_(module.norm2.weight)
+
+    def forward(
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        hidden: Bool[Tensor, "b grid"] | None = None,
+        replace: bool = False,
+    ) -> Encoded:
+        """See `ImageTower`; tokens are the last feature map, row by row. Hiding is a `SightwordError`."""
+        refuse_hiding(hidden, "a ResNet")
+        x = self.normalise(images).contiguous(memory_format=torch.channels_last)
+        tokens = self.stages(self.stem(x)).flatten(2).transpose(1, 2)
+        return Encoded(pooled=self._pool(tokens), tokens=tokens)
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        if self.attention_pool is not None:
+            return self.attention_pool(tokens)
+        return tokens.mean(1) if self.pool == "gap" else tokens.amax(1)
