@@ -1,0 +1,186 @@
+"""Floor 1. The mathematics of the objectives: tensors in, one scalar out, nothing kept.
+
+Everything is computed in float32 (float64 stays float64) with autocast off, because a softmax over
+thousands of pairs in bfloat16 loses the small logits that carry the gradient.
+
+Contrast over several ranks: give the local rows as the first arguments, everybody's features as
+`images=`/`texts=` (gathered with gradient, see `distributed.gather`) and the `offset` of the local rows
+among them. The result is the mean over the *local* rows; averaged over equal ranks, as DDP averages
+gradients, it is the loss of the whole batch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Scale = Float[Tensor, ""] | Float[Tensor, "1"] | float
+
+
+def info_nce(
+    image: Float[Tensor, "b d"],
+    text: Float[Tensor, "b d"],
+    scale: Scale,
+    images: Float[Tensor, "n d"] | None = None,
+    texts: Float[Tensor, "n d"] | None = None,
+    offset: int = 0,
+) -> Float[Tensor, ""]:
+    """CLIP's symmetric contrast: the mean of the image-to-text and the text-to-image cross-entropy.
+
+    Radford et al. 2021 (arXiv 2103.00020), figure 3. Arguments as `info_nce_logits`.
+    """
+    return both_ways(*info_nce_logits(image, text, scale, images, texts, offset), offset)
+
+
+def info_nce_logits(
+    image: Float[Tensor, "b d"],
+    text: Float[Tensor, "b d"],
+    scale: Scale,
+    images: Float[Tensor, "n d"] | None = None,
+    texts: Float[Tensor, "n d"] | None = None,
+    offset: int = 0,
+) -> tuple[Float[Tensor, "b _"], Float[Tensor, "b _"]]:
+    """Each picture against all captions, and each caption against all pictures.
+
+    Args:
+        image, text: L2-normalised features; row i of one belongs to row i of the other.
+        scale: exp(logit_scale), the inverse temperature.
+        images, texts: features of all ranks, of which these rows are `offset` to `offset + b`.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        images, texts = _sound(image if images is None else images), _sound(text if texts is None else texts)
+        return scale * _sound(image) @ texts.T, scale * _sound(text) @ images.T
+
+
+def nt_xent(
+    a: Float[Tensor, "b d"],
+    b: Float[Tensor, "b d"],
+    temperature: float,
+    all_a: Float[Tensor, "n d"] | None = None,
+    all_b: Float[Tensor, "n d"] | None = None,
+    offset: int = 0,
+) -> Float[Tensor, ""]:
+    """SimCLR's contrast of two views: each of the 2n views against all others but itself.
+
+    Chen et al. 2020 (arXiv 2002.05709), equation 1 and algorithm 1. Arguments as `nt_xent_logits`.
+    """
+    return both_ways(*nt_xent_logits(a, b, temperature, all_a, all_b, offset), offset)
+
+
+def nt_xent_logits(
+    a: Float[Tensor, "b d"],
+    b: Float[Tensor, "b d"],
+    temperature: float,
+    all_a: Float[Tensor, "n d"] | None = None,
+    all_b: Float[Tensor, "n d"] | None = None,
+    offset: int = 0,
+) -> tuple[Float[Tensor, "b _"], Float[Tensor, "b _"]]:
+    """For each view of the local pictures: the other view of all pictures, then its own view of all.
+
+    A view's similarity with itself is -inf.
+
+    Args:
+        a, b: projected features of the first and the second view; L2-normalised here.
+        temperature: the softmax's.
+        all_a, all_b: features of all ranks, of which these rows are `offset` to `offset + b`.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        all_a, all_b = _unit(a if all_a is None else all_a), _unit(b if all_b is None else all_b)
+        a, b = _unit(a) / temperature, _unit(b) / temperature
+        itself = F.one_hot(_labels(a, offset), len(all_a)).bool()
+        own_a = (a @ all_a.T).masked_fill(itself, -torch.inf)
+        own_b = (b @ all_b.T).masked_fill(itself, -torch.inf)
+        return torch.cat([a @ all_b.T, own_a], dim=1), torch.cat([b @ all_a.T, own_b], dim=1)
+
+
+def both_ways(
+    first: Float[Tensor, "b n"], second: Float[Tensor, "b n"], offset: int = 0
+) -> Float[Tensor, ""]:
+    """The mean of two cross-entropies whose right answer for row i is column `offset + i`."""
+    labels = _labels(first, offset)
+    return (F.cross_entropy(first, labels) + F.cross_entropy(second, labels)) / 2
+
+
+def accuracy(logits: Float[Tensor, "b n"], offset: int = 0) -> Float[Tensor, ""]:
+    """The share of rows whose largest logit is in column `offset + row`; without gradient."""
+    return (logits.detach().argmax(dim=1) == _labels(logits, offset)).float().mean()
+
+
+def sigmoid_pairs(
+    image: Float[Tensor, "b d"],
+    text: Float[Tensor, "b d"],
+    scale: Scale,
+    bias: Scale,
+    texts: Float[Tensor, "n d"] | None = None,
+    offset: int = 0,
+) -> Float[Tensor, ""]:
+    """SigLIP: every pair of a picture and a caption is one yes-or-no question.
+
+    Zhai et al. 2023 (arXiv 2303.15343), algorithm 1: summed over all pairs, divided by the rows.
+
+    Args:
+        image, text: L2-normalised features; row i of one belongs to row i of the other.
+        scale: exp(t'), the inverse temperature.
+        bias: added to every logit.
+        texts: captions of all ranks, of which these rows are `offset` to `offset + b`.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image, texts = _sound(image), _sound(text if texts is None else texts)
+        logits = scale * image @ texts.T + bias
+        sign = 2 * F.one_hot(_labels(image, offset), len(texts)) - 1
+        return -F.logsigmoid(sign * logits).sum() / len(image)
+
+
+def reconstruction(
+    predicted: Float[Tensor, "b n d"],
+    target: Float[Tensor, "b n d"],
+    hidden: Bool[Tensor, "b n"],
+    normalise: bool = True,
+    eps: float = 1e-6,
+) -> Float[Tensor, ""]:
+    """MAE: the mean squared error on hidden patches only.
+
+    He et al. 2022 (arXiv 2111.06377), section 3, "Reconstruction target".
+
+    Args:
+        predicted: the decoder's answer for every patch.
+        target: the pixels of every patch.
+        hidden: the patches that the encoder did not see; at least one.
+        normalise: compare with each patch less its mean, over its standard deviation (the paper's best).
+        eps: added to the variance.
+    """
+    with torch.autocast(predicted.device.type, enabled=False):
+        predicted, target = _sound(predicted), _sound(target)
+        target = normalise_patches(target, eps) if normalise else target
+        error = (predicted - target).square().mean(dim=-1)
+        return error[hidden].mean()
+
+
+def normalise_patches(patches: Float[Tensor, "b n d"], eps: float = 1e-6) -> Float[Tensor, "b n d"]:
+    """Each patch less its mean, divided by its (unbiased, as MAE's code) standard deviation."""
+    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+    return (patches - mean) / (variance + eps).sqrt()
+
+
+def negative_cosine(predicted: Float[Tensor, "b d"], target: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    """BYOL's regression, 2 - 2 cos, averaged over the batch; the target is taken as it is (detach it).
+
+    Grill et al. 2020 (arXiv 2006.07733), equation 2.
+    """
+    with torch.autocast(predicted.device.type, enabled=False):
+        cosine = (_unit(predicted) * _unit(target)).sum(dim=-1)
+        return (2 - 2 * cosine).mean()
+
+
+def _sound(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(_sound(x), dim=-1)
+
+
+def _labels(rows: Tensor, offset: int) -> Tensor:
+    return torch.arange(offset, offset + len(rows), device=rows.device)
