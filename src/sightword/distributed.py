@@ -27,7 +27,7 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gather(x: Float[Tensor, "b *d"]) -> Float[Tensor, "n *d"]:
+def gather(x: Float[Tensor, "b ..."]) -> Float[Tensor, "n ..."]:
     """The rows of all ranks in rank order, with exact gradient; every rank must give equally many.
 
     Our rows begin at `offset(x)`.
@@ -38,12 +38,12 @@ def gather(x: Float[Tensor, "b *d"]) -> Float[Tensor, "n *d"]:
     return gathered
 
 
-def offset(x: Shaped[Tensor, "b *d"]) -> int:
+def offset(x: Shaped[Tensor, "b ..."]) -> int:
     """Where our rows begin among the gathered ones."""
     return rank() * len(x)
 
 
-def mean(x: Float[Tensor, "*d"]) -> Float[Tensor, "*d"]:
+def mean(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The mean over ranks, without gradient: for logging."""
     if world_size() == 1:
         return x.detach()

@@ -1,4 +1,4 @@
-"""Floor 4. Which objectives there are: one a file, named by its file. Listing them imports none (no torch)."""
+"""Floor 4. Which objectives there are: one a file, named by its file. Listing them imports none, nor torch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parse(text: str) -> tuple[Weighted, ...]:
     return terms
 
 
-def find(name: str) -> type[Objective]:
+def load_objective(name: str) -> type[Objective]:
     """The one concrete subclass of `Objective` in the file of that name.
 
     Raises:
@@ -82,7 +82,7 @@ def build(term: Weighted, around: Surroundings) -> Objective:
         SightwordError: when the objective is unknown, an option is unknown or of the wrong type, or the
             towers do not fit.
     """
-    kind = find(term.name)
+    kind = load_objective(term.name)
     fields = [(name, hint, field(default=default)) for name, (hint, default) in options(kind).items()]
     chosen = config.build(make_dataclass("Options", fields), dict(term.options), f"objective {term.name}")
     return kind(around, **vars(chosen))
