@@ -43,7 +43,7 @@ def offset(x: Shaped[Tensor, "b ..."]) -> int:
     return rank() * len(x)
 
 
-def mean(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def mean(x: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """The mean over ranks, without gradient: for logging."""
     if world_size() == 1:
         return x.detach()
