@@ -91,9 +91,9 @@ def _between(
 
 
 def patchify(images: Shaped[Tensor, "b c h w"], patch: int) -> Shaped[Tensor, "b n d"]:
-    """Pictures as rows of patches, row-major; a patch is patch x patch x c values, channels last (as MAE's)."""
+    """Pictures as rows of patches, row-major; a patch is patch x patch x c values, channels last as MAE's."""
     b, c, h, w = images.shape
-    assert h % patch == 0 and w % patch == 0, f"{h} x {w} pixels are not whole patches of {patch}"
+    assert h % patch == w % patch == 0, f"{h} x {w} pixels are not whole patches of {patch}"
     tiles = images.reshape(b, c, h // patch, patch, w // patch, patch)
     return tiles.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // patch) * (w // patch), patch * patch * c)
 
@@ -103,7 +103,7 @@ def unpatchify(
 ) -> Shaped[Tensor, "b c h w"]:
     """The inverse of `patchify`; `grid` is patches down and across."""
     b, n, d = patches.shape
-    assert n == grid[0] * grid[1] and d % (patch * patch) == 0, (patches.shape, grid, patch)
+    assert n == grid[0] * grid[1], (patches.shape, grid)
     c = d // (patch * patch)
     tiles = patches.reshape(b, *grid, patch, patch, c)
     return tiles.permute(0, 5, 1, 3, 2, 4).reshape(b, c, grid[0] * patch, grid[1] * patch)

@@ -31,7 +31,7 @@ def mix(values: U64) -> U64:
 
 
 def uniform(
-    seed: int, purpose: int, ids: npt.ArrayLike, epochs: npt.ArrayLike, count: int
+    seed: int, purpose: int, ids: npt.ArrayLike, epochs: npt.ArrayLike | int, count: int
 ) -> npt.NDArray[np.float64]:
     """Uniform numbers in [0, 1), one row for each sample.
 

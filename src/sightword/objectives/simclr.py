@@ -9,7 +9,7 @@ from sightword import distributed
 from sightword.errors import SightwordError
 from sightword.losses import accuracy, both_ways, nt_xent_logits
 from sightword.objectives.base import Objective
-from sightword.towers.heads import mlp
+from sightword.towers.heads import mlp_head
 from sightword.towers.joint_space import JointSpace
 from sightword.views import named
 from sightword.words import Batch, Encode, Encoded, Surroundings, Term
@@ -42,7 +42,7 @@ class Simclr(Objective):
         if not (temperature > 0 and hidden > 0 and out > 0 and layers > 0):
             raise SightwordError("simclr needs temperature, hidden, out and layers above zero")
         self.temperature = temperature
-        self.projector = mlp(around.image.width, hidden, out, layers)
+        self.projector = mlp_head([around.image.width, *[hidden] * (layers - 1), out])
         self.wants = {
             "a": Encode("image", view=named.strong(around.image.size, 0)),
             "b": Encode("image", view=named.strong(around.image.size, 1)),
