@@ -17,8 +17,8 @@ def attend(
 ) -> Float[Tensor, "b heads n d"]:
     """Scaled dot-product attention; keys outside `valid` are not seen.
 
-    Torch's fused kernel everywhere but for bfloat16 training on a CPU, where its backward is two to four times
-    slower than three plain matrix products.
+    Torch's fused kernel everywhere but for bfloat16 training on a CPU, where its backward is two to four
+    times slower than plain matrix products.
     """
     mask = None if valid is None else valid[:, None, None, :]
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled():

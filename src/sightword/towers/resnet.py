@@ -15,7 +15,7 @@ from sightword.towers.blocks import AttentionPool
 from sightword.words import Encoded, ImageFacts
 
 
-def norm_for(kind: str, channels: int) -> nn.Module:
+def norm_for(kind: str, channels: int) -> nn.BatchNorm2d | nn.GroupNorm:
     """Batch norm, or group norm with at most 32 groups (arXiv 1803.08494)."""
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
 
@@ -30,7 +30,7 @@ def refuse_hiding(hidden: Tensor | None, what: str) -> None:
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions around a shortcut; a strided shortcut averages first (ResNet-D, arXiv 1812.01187)."""
+    """Two 3x3 convolutions around a shortcut that averages before it strides (ResNet-D, arXiv 1812.01187)."""
 
     def __init__(self, channels: int, out: int, stride: int, norm: str) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class ResNet(ImageTower):
         self.pool = config.pool
         self.attention_pool = AttentionPool(last, config.heads) if config.pool == "attention" else None
         self._initialise()
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @staticmethod
     def _stem(config: ImageTowerConfig) -> nn.Sequential:

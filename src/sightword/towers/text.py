@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -68,32 +69,38 @@ class TextTransformer(TextTower):
         self, words: Words, hidden: Bool[Tensor, "b length"] | None = None, replace: bool = False
     ) -> Encoded:
         """See `TextTower`. `tokens`, `kept` and `valid` are as long as the longest row that is left."""
+        assert words.ids.shape[1] <= self.facts.context, (words.ids.shape, self.facts.context)
         positions = torch.arange(words.ids.shape[1], device=words.ids.device)
         real = positions < words.lengths[:, None]
-        eot = positions == words.lengths[:, None] - 1
         if hidden is not None:
-            hidden = hidden.to(real.device) & real & ~eot
-        x = self._embed(words.ids, hidden if replace else None)
-        kept = None
-        if hidden is not None and not replace:
-            kept = torch.argsort(hidden | ~real, dim=1, stable=True)
-            x, real, eot = _take(x, kept), (real & ~hidden).gather(1, kept), eot.gather(1, kept)
-        n = _longest(real)
-        x, real, eot = x[:, :n], real[:, :n], eot[:, :n]
-        tokens, pooled = self._encode(x, real, eot)
-        return Encoded(pooled, tokens, None if kept is None else kept[:, :n], hidden, real)
+            hidden = hidden.to(real.device) & (positions < words.lengths[:, None] - 1)
+        if hidden is None or replace:
+            x, kept = self._embed(words.ids, real, hidden), None
+            seen = real[:, : x.shape[1]]
+        else:
+            x, seen, kept = self._embed_seen(words.ids, real & ~hidden)
+        tokens, pooled = self._encode(x, seen)
+        return Encoded(pooled, tokens, kept, hidden, seen)
 
-    def _embed(self, ids: Int[Tensor, "b n"], replaced: Tensor | None) -> Float[Tensor, "b n w"]:
-        x = self.token_embedding(ids)
+    def _embed(self, ids: Tensor, real: Tensor, replaced: Tensor | None) -> Float[Tensor, "b n w"]:
+        n = _longest(real)
+        x = self.token_embedding(ids[:, :n])
         if replaced is not None:
             if self.mask_token is None:
                 raise SightwordError(
-                    "this text tower has no mask token to put in place of hidden words; set model.text.mask_token"
+                    "this text tower has no mask token to put in place of hidden words; "
+                    "train with --set model.text.mask_token=true"
                 )
-            x = torch.where(replaced[..., None], self.mask_token.to(x.dtype), x)
-        return x + self.positional_embedding[: ids.shape[1]]
+            x = torch.where(replaced[:, :n, None], self.mask_token.to(x.dtype), x)
+        return x + self.positional_embedding[:n]
 
-    def _encode(self, x: Tensor, real: Tensor, eot: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed_seen(self, ids: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Int[Tensor, "b n"]]:
+        """Only the tokens that are seen, moved to the front in their order."""
+        kept = torch.argsort(~seen, dim=1, stable=True)[:, : _longest(seen)]
+        x = self.token_embedding(ids.gather(1, kept)) + F.embedding(kept, self.positional_embedding)
+        return x, seen.gather(1, kept), kept
+
+    def _encode(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], dim=1)
             real = torch.cat([real.new_ones(x.shape[0], 1), real], dim=1)
@@ -103,11 +110,7 @@ class TextTransformer(TextTower):
         x = self.norm(x)
         if self.class_token is not None:
             return x[:, 1:], x[:, 0]
-        return x, _mean_where(x, eot if self.pool == "eot" else real)
-
-
-def _take(x: Float[Tensor, "b n w"], order: Int[Tensor, "b m"]) -> Float[Tensor, "b m w"]:
-    return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
+        return x, _mean(x, real) if self.pool == "mean" else _last(x, real)
 
 
 def _longest(real: Bool[Tensor, "b n"]) -> int:
@@ -115,6 +118,10 @@ def _longest(real: Bool[Tensor, "b n"]) -> int:
     return real.shape[1] if torch.compiler.is_compiling() else max(1, int(real.sum(1).max()))
 
 
-def _mean_where(x: Float[Tensor, "b n w"], chosen: Bool[Tensor, "b n"]) -> Float[Tensor, "b w"]:
-    weight = chosen.to(x.dtype)
-    return (weight[:, None] @ x)[:, 0] / weight.sum(1, keepdim=True)
+def _last(x: Float[Tensor, "b n w"], real: Bool[Tensor, "b n"]) -> Float[Tensor, "b w"]:
+    """The end-of-text token: the last real one, whatever its id."""
+    return x[torch.arange(x.shape[0], device=x.device), real.sum(1) - 1]
+
+
+def _mean(x: Float[Tensor, "b n w"], real: Bool[Tensor, "b n"]) -> Float[Tensor, "b w"]:
+    return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True)

@@ -1,0 +1,54 @@
+"""Floor 2. Where a patch lies: fixed 2-D sine-cosine embeddings, learned ones, both for any grid."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def sincos_2d(width: int, grid: tuple[int, int]) -> Float[Tensor, "n width"]:
+    """Sines and cosines of column and row, row-major.
+
+    The first half of the width encodes the column and the second the row, each as `width / 4` sines, then as
+    many cosines, of frequencies 10000^(-i / (width / 4)): MAE's released code (arXiv 2111.06377).
+    """
+    assert width % 4 == 0, width
+    frequencies = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    rows, columns = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in grid), indexing="ij")
+    angles = [axis.reshape(-1, 1) * frequencies for axis in (columns, rows)]
+    return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], dim=1).float()
+
+
+class LearnedPositions(nn.Module):
+    """One learned embedding for each position of a grid; for another grid they are resized bicubically."""
+
+    def __init__(self, width: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.weight = nn.Parameter(torch.empty(grid[0] * grid[1], width))
+        nn.init.trunc_normal_(self.weight, std=0.02)
+
+    def forward(self, grid: tuple[int, int]) -> Float[Tensor, "n width"]:
+        """The embeddings of a grid, row-major."""
+        if grid == self.grid:
+            return self.weight
+        picture = self.weight.float().T.view(1, -1, *self.grid)
+        return F.interpolate(picture, grid, mode="bicubic", antialias=True)[0].flatten(1).T
+
+
+class FixedPositions(nn.Module):
+    """Sine-cosine embeddings of a grid; they are not learned and not saved."""
+
+    weight: Tensor
+
+    def __init__(self, width: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.width = width
+        self.register_buffer("weight", sincos_2d(width, grid), persistent=False)
+
+    def forward(self, grid: tuple[int, int]) -> Float[Tensor, "n width"]:
+        """The embeddings of a grid, row-major."""
+        return self.weight if grid == self.grid else sincos_2d(self.width, grid).to(self.weight)

@@ -1,0 +1,151 @@
+"""Floor 2. The vision transformer, whole or seeing only some of its patches."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+
+from sightword.config import ImageTowerConfig
+from sightword.errors import SightwordError
+from sightword.towers.base import ImageTower
+from sightword.towers.blocks import AttentionPool, Block
+from sightword.towers.positions import FixedPositions, LearnedPositions
+from sightword.towers.resnet import refuse_hiding
+from sightword.towers.stems import ConvStem, PatchStem, patches
+from sightword.words import Encoded, ImageFacts
+
+
+class ViT(ImageTower):
+    """Pre-norm vision transformer (arXiv 2010.11929) with SLIP's defaults.
+
+    Pooling, after the final LayerNorm: "class", a token of its own; "gap", the mean of the patch tokens;
+    "max", their maximum; "attention", a learned query. There is a class token only where it is pooled; it has
+    a position of its own when positions are learned (as timm, so SLIP) and none when they are fixed (as MAE).
+    """
+
+    def __init__(self, config: ImageTowerConfig) -> None:
+        grid = (config.size // config.patch_size, config.size // config.patch_size)
+        super().__init__(_facts(config, grid), mixes_batch=config.stem == "conv" and config.norm == "batch")
+        width, depth = config.width, config.layers[0]
+        self.patch_size, self.pool = config.patch_size, config.pool
+        self.stem: PatchStem | ConvStem = (
+            PatchStem(config.patch_size, width)
+            if config.stem == "patch"
+            else ConvStem(config.patch_size, width, config.norm)
+        )
+        learned = config.positions == "learned"
+        self.positions = (LearnedPositions if learned else FixedPositions)(width, grid)
+        self.class_token = _token(width, config.pool == "class")
+        self.class_position = _token(width, config.pool == "class" and learned)
+        self.mask_token = _token(width, config.mask_token)
+        rates = torch.linspace(0, config.drop_path, depth, device="cpu").tolist()
+        self.blocks = nn.ModuleList(Block(width, config.heads, config.mlp_ratio, rate) for rate in rates)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.attention_pool = (
+            AttentionPool(width, config.heads, config.mlp_ratio) if config.pool == "attention" else None
+        )
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """As timm's ViT, so SLIP's: truncated normal of .02, biases 0; the stem keeps torch's default."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear) and name != "stem":
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        hidden: Bool[Tensor, "b grid"] | None = None,
+        replace: bool = False,
+    ) -> Encoded:
+        """See `ImageTower`. Images of another size than the configuration's get resized positions."""
+        x, kept = self._tokens(images, hidden, replace)
+        if self.class_token is not None:
+            first = (
+                self.class_token if self.class_position is None else self.class_token + self.class_position
+            )
+            x = torch.cat([first.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)
+        tokens = x if self.class_token is None else x[:, 1:]
+        return Encoded(self._pool(x), tokens, kept, None if hidden is None else hidden.to(x.device))
+
+    def _tokens(
+        self, images: Tensor, hidden: Tensor | None, replace: bool
+    ) -> tuple[Float[Tensor, "b n w"], Int[Tensor, "b n"] | None]:
+        positions = self.positions(self._grid(images))
+        if hidden is None:
+            return self.stem(self.normalise(images)) + positions, None
+        if isinstance(self.stem, ConvStem):
+            refuse_hiding(hidden, "a convolutional stem")
+        assert hidden.shape[1] == positions.shape[0], (hidden.shape, positions.shape)
+        if replace:
+            x = self.stem(self.normalise(images))
+            return torch.where(hidden.to(x.device)[..., None], self._mask().to(x.dtype), x) + positions, None
+        kept = _visible(hidden).to(images.device)
+        return self._embed(images, kept) + F.embedding(kept, positions), kept
+
+    def _embed(self, images: Tensor, kept: Tensor) -> Float[Tensor, "b n w"]:
+        """Only the patches that are seen are converted, normalised and embedded."""
+        assert isinstance(self.stem, PatchStem)
+        rows = torch.arange(images.shape[0], device=images.device)[:, None]
+        seen = patches(images, self.patch_size)[rows, kept]
+        b, n, _ = seen.shape
+        strip = seen.view(b, n, 3, self.patch_size**2)
+        pixels = self.normalise(strip.transpose(1, 2)).transpose(1, 2)
+        return self.stem.embed(pixels.reshape(b, n, -1))
+
+    def _mask(self) -> Tensor:
+        if self.mask_token is None:
+            raise SightwordError(
+                "this ViT has no mask token to put in place of hidden patches; "
+                "train with --set model.image.mask_token=true"
+            )
+        return self.mask_token
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        h, w = images.shape[2:]
+        if h % self.patch_size or w % self.patch_size:
+            raise SightwordError(
+                f"images of {h}x{w} pixels cannot be cut into patches of {self.patch_size}; "
+                f"give sizes that it divides (this tower was made for {self.facts.size})"
+            )
+        return h // self.patch_size, w // self.patch_size
+
+    def _pool(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b w"]:
+        if self.attention_pool is not None:
+            return self.attention_pool(x)
+        if self.pool == "class":
+            return x[:, 0]
+        return x.mean(1) if self.pool == "gap" else x.amax(1)
+
+
+def _facts(config: ImageTowerConfig, grid: tuple[int, int]) -> ImageFacts:
+    patchy = config.stem == "patch"
+    return ImageFacts(
+        width=config.width,
+        token_width=config.width,
+        size=config.size,
+        grid=grid,
+        patch_size=config.patch_size if patchy else None,
+        maskable=patchy,
+        mean=config.mean,
+        std=config.std,
+        class_token=config.pool == "class",
+    )
+
+
+def _token(width: int, wanted: bool) -> nn.Parameter | None:
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, width), std=0.02)) if wanted else None
+
+
+def _visible(hidden: Bool[Tensor, "b grid"]) -> Int[Tensor, "b n"]:
+    """Positions that are not hidden, in ascending order."""
+    counts = (~hidden).sum(1)
+    n = int(counts[0])
+    assert bool((counts == n).all()), "every row must hide the same number of patches"
+    return torch.argsort(hidden, dim=1, stable=True)[:, :n]
