@@ -53,7 +53,7 @@ def parse(text: str) -> tuple[Weighted, ...]:
     for i, term in enumerate(terms):
         if term.label in [other.label for other in terms[:i]]:
             raise SightwordError(
-                f"'{term.label}' stands twice in '{text}'; give it once, with the sum of both weights"
+                f"'{term.label}' stands twice in the sum; give it once, with the sum of both weights"
             )
     return terms
 
@@ -69,7 +69,7 @@ _TOKEN = re.compile(
       | (?P<name>[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*)
       | (?P<quoted>"(?:[^"\\]|\\["\\])*")
       | (?P<sign>[+*@%(),=])
-      | (?P<end>$)
+      | (?P<end>\Z)
     )""",
     re.VERBOSE,
 )
@@ -161,9 +161,10 @@ class _Parser:
         return left
 
     def _fail(self, wanted: str) -> NoReturn:
+        shown = self.text.replace("\n", " ")
         found = "the end" if self.kind == "end" else f"'{self.found}'"
         raise SightwordError(
-            f"objective '{self.text}', column {self.begin + 1}: found {found}, wanted {wanted}; "
+            f"objective '{shown}', column {self.begin + 1}: found {found}, wanted {wanted}; "
             "write for example: clip + 0.5 * simclr(temperature=0.2)"
         )
 
