@@ -1,0 +1,1 @@
+"""Floor 6. What a trained model can do: labelled sets, features, tasks, scores and their comparison."""

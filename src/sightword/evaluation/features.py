@@ -1,0 +1,201 @@
+"""Features, extracted once for each model, set and transform, and shared by every task."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from sightword.errors import BadSample, SightwordError
+from sightword.evaluation.labelled import LabelledSet
+from sightword.evaluation.progress import watched
+from sightword.pairs.files import write_whole
+from sightword.views.decode import decode
+from sightword.views.evaluation import centre
+
+Kind = Literal["pooled", "projected"]
+KINDS: tuple[Kind, ...] = ("pooled", "projected")
+BATCH = 256
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+
+class Encoder(Protocol):
+    """What evaluation needs of a model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def weights_hash(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def flops(self) -> float: ...
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def has_text(self) -> bool: ...
+
+    def encode_image(
+        self, images: UInt8[Tensor, "b 3 h w"], project: bool = False
+    ) -> Float[Tensor, "b d"]: ...
+    def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n e"]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of a set's readable pictures, float32.
+
+    rows: for each feature, the position of its picture in the set, shape (n,).
+    values: of the kinds that were asked for: `pooled`, the tower's own feature, shape (n, d), or `projected`,
+        in the joint space and L2-normalised, shape (n, e).
+    bad: (key, reason) of the unreadable pictures.
+    """
+
+    rows: Int64[np.ndarray, " n"]
+    values: Mapping[Kind, np.ndarray]
+    bad: tuple[tuple[str, str], ...]
+
+
+def transform(model: Encoder) -> dict[str, Any]:
+    """How pictures are prepared, as a record.
+
+    Deviation: SLIP's linear probe resizes to 256/224 of the size before its crop. Here every task shares one
+    transform, and so one extraction: the shorter side resized to the model's size, then the centre square.
+    """
+    return {"resize": model.image_size, "crop": model.image_size, "interpolation": "bilinear, antialiased"}
+
+
+class FeatureStore:
+    """Extracts a model's features when first asked, and keeps them in memory and in `folder`."""
+
+    def __init__(self, model: Encoder, folder: Path | None) -> None:
+        self.model = model
+        self._folder = folder
+        self._held: dict[str, Features] = {}
+
+    def of(self, labelled: LabelledSet, kind: Kind) -> Features:
+        """Features of a set, holding at least the kind asked for.
+
+        Raises:
+            SightwordError: when no picture of the set can be read.
+        """
+        held = self._held.get(labelled.data_hash) or self._load(labelled)
+        if held is None or kind not in held.values:
+            fresh = extract(self.model, labelled, kind)
+            held = fresh if held is None else _merge(held, fresh)
+            self._save(labelled, held)
+        self._held[labelled.data_hash] = held
+        return held
+
+    def bad(self, labelled: LabelledSet) -> tuple[tuple[str, str], ...]:
+        """(key, reason) of a set's unreadable pictures, once its features were asked for."""
+        return self._held[labelled.data_hash].bad
+
+    def _identity(self, labelled: LabelledSet) -> dict[str, str]:
+        facts = {"weights_hash": self.model.weights_hash, "data_hash": labelled.data_hash}
+        return {**facts, "transform": json.dumps(transform(self.model), sort_keys=True)}
+
+    def _path(self, labelled: LabelledSet) -> Path | None:
+        # One file for each set: features of earlier weights are replaced, they would only pile up.
+        return self._folder / f"{labelled.name}-{labelled.split}.safetensors" if self._folder else None
+
+    def _load(self, labelled: LabelledSet) -> Features | None:
+        path = self._path(labelled)
+        if path is None or not path.is_file():
+            return None
+        try:
+            tensors, about = read_features(path)
+        except SightwordError:
+            return None  # a cache that cannot be read is made again
+        if any(about.get(name) != value for name, value in self._identity(labelled).items()):
+            return None
+        bad = tuple((key, reason) for key, reason in json.loads(about["bad"]))
+        return Features(tensors["rows"], {kind: tensors[kind] for kind in KINDS if kind in tensors}, bad)
+
+    def _save(self, labelled: LabelledSet, features: Features) -> None:
+        path = self._path(labelled)
+        if path is None:
+            return
+        tensors: dict[str, np.ndarray] = {**features.values, "rows": features.rows}
+        about = {**self._identity(labelled), "bad": json.dumps(features.bad)}
+        about["keys"] = json.dumps([labelled.keys[row] for row in features.rows])
+        if labelled.probed is not None:
+            tensors["label"] = labelled.probed.of[features.rows]
+            about["labels"] = json.dumps(labelled.probed.names)
+        write_whole(path, lambda file: file.write(save(tensors, metadata=about)))
+
+
+def read_features(path: Path) -> tuple[dict[str, np.ndarray], Mapping[str, str]]:
+    """A file of features: tensors `rows`, `label`, `pooled`, `projected` and, as JSON, `keys` and `labels`.
+
+    Raises:
+        SightwordError: when it is not whole.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise SightwordError(
+            f"'{path}' is not a whole file of features ({error}); evaluate the run again"
+        ) from error
+
+
+def extract(model: Encoder, labelled: LabelledSet, kind: Kind) -> Features:
+    """Features of every readable picture of a set.
+
+    Raises:
+        SightwordError: when none can be read, or the model answers with NaN.
+    """
+    rows, parts, bad = list[int](), list[Tensor](), list[tuple[str, str]]()
+    for start, pictures in _batches(labelled):
+        numbered = enumerate(pictures, start)
+        good = [(row, picture) for row, picture in numbered if not isinstance(picture, BadSample)]
+        bad += [(picture.key, picture.reason) for picture in pictures if isinstance(picture, BadSample)]
+        if good:
+            rows += [row for row, _ in good]
+            images = centre([picture for _, picture in good], model.image_size)
+            parts.append(model.encode_image(images, project=kind == "projected"))
+    if not parts:
+        raise SightwordError(f"no picture of {labelled.name}/{labelled.split} can be read ({bad[0][1]})")
+    found = torch.cat(parts).numpy().astype(np.float32)
+    if not np.isfinite(found).all():
+        raise SightwordError(
+            f"run '{model.name}' answers with NaN or Inf; its weights are broken, train it again"
+        )
+    return Features(np.array(rows, dtype=np.int64), {kind: found}, tuple(bad))
+
+
+def _batches(labelled: LabelledSet) -> Iterator[tuple[int, list[Pixels | BadSample]]]:
+    starts = range(0, len(labelled), BATCH)
+    what = f"features of {labelled.name}/{labelled.split}"
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for start in watched(starts, len(labelled), what, BATCH):
+            ids = range(start, min(start + BATCH, len(labelled)))
+            yield start, list(threads.map(partial(_picture, labelled), ids))
+
+
+def _picture(labelled: LabelledSet, i: int) -> Pixels | BadSample:
+    try:
+        return decode(labelled.read(i), labelled.keys[i])
+    except BadSample as problem:
+        return problem
+
+
+def _merge(one: Features, other: Features) -> Features:
+    """Both kinds of features of the same pictures."""
+    assert np.array_equal(one.rows, other.rows)
+    return Features(one.rows, {**one.values, **other.values}, one.bad)

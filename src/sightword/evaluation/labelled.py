@@ -1,0 +1,104 @@
+"""Labelled sets: pictures with what is known about them, in the one shape that every task reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int64
+
+from sightword.errors import SightwordError
+
+PLAIN = ("{}",)  # the class name alone
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One label for each sample: `of` has shape (n,) and counts into `names`."""
+
+    names: tuple[str, ...]
+    of: Int64[np.ndarray, " n"]
+
+    @staticmethod
+    def from_names(of: Iterable[str], names: Sequence[str] | None = None) -> Labels:
+        """Labels from each sample's class name; among the given names, or those that occur, sorted."""
+        found = list(of)
+        known = sorted(set(found)) if names is None else list(names)
+        position = {name: i for i, name in enumerate(known)}
+        return Labels(tuple(known), np.array([position[name] for name in found], dtype=np.int64))
+
+    def take(self, rows: Int64[np.ndarray, " m"]) -> Labels:
+        """The labels of some samples."""
+        return Labels(self.names, self.of[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """One split of a benchmark. Pictures are read one at a time, when asked for.
+
+    classes: what zero-shot classification chooses among; None for a retrieval set.
+    groups: coarser labels. Where present, they are what probes learn and what maps are coloured by.
+    templates: prompts with `{}` or `{c}` for the class name.
+    synonyms: for each class, its other names.
+    captions: for each sample, its captions.
+    clusters: for each sample, what it shares its errors with (the concept that several artists drew);
+        intervals resample whole clusters. None: samples are independent.
+    """
+
+    name: str
+    split: str
+    keys: tuple[str, ...]
+    read: Callable[[int], bytes] = field(repr=False)
+    classes: Labels | None = None
+    groups: Labels | None = None
+    templates: tuple[str, ...] = PLAIN
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    captions: tuple[tuple[str, ...], ...] = ()
+    clusters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise SightwordError(f"{self.name}/{self.split} holds no samples; wanted at least one picture")
+        for part in (self.captions, self.clusters):
+            assert len(part) in (0, len(self.keys))
+        if len(set(self.keys)) != len(self.keys):
+            seen: set[str] = set()
+            twice = next(key for key in self.keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise SightwordError(f"{self.name}/{self.split} holds the key '{twice}' twice; keys must differ")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def probed(self) -> Labels | None:
+        """What probes learn: the groups where there are any, otherwise the classes."""
+        return self.groups or self.classes
+
+    @cached_property
+    def data_hash(self) -> str:
+        """A hash of the pictures' bytes and of all that is known about them; reads every picture once."""
+        digest = hashlib.blake2b(digest_size=16)
+        for labels in (self.classes, self.groups):
+            digest.update(repr(None if labels is None else labels.names).encode())
+            digest.update(b"" if labels is None else labels.of.astype("<i8").tobytes())
+        digest.update(repr((self.captions, self.clusters)).encode())
+        for i, key in enumerate(self.keys):
+            digest.update(key.encode() + b"\0" + hashlib.blake2b(self.read(i), digest_size=16).digest())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """What a place of data yields: splits to be tested on, and perhaps one that probes may learn from."""
+
+    name: str
+    tests: tuple[LabelledSet, ...]
+    train: LabelledSet | None = None
+
+    def __post_init__(self) -> None:
+        if self.train is not None and self.train.probed is not None:
+            for test in self.tests:
+                assert test.probed is None or test.probed.names == self.train.probed.names

@@ -1,0 +1,74 @@
+"""What kNN and the linear probe share: both learn a training part's labels from the tower's own feature."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from sightword.evaluation.features import Encoder, FeatureStore, transform
+from sightword.evaluation.heldout import SHARE, held_out
+from sightword.evaluation.labelled import LabelledSet
+from sightword.evaluation.measures import classification
+from sightword.evaluation.outcomes import classification_table
+from sightword.evaluation.ranking import rank_classes
+from sightword.evaluation.task import Answer, Task
+
+X = Float32[np.ndarray, "n d"]
+Y = Int64[np.ndarray, " n"]
+
+
+class Learner(Task):
+    """Learns from the training part. A subclass says how to choose its setting and how to score."""
+
+    def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:
+        if test.probed is None:
+            return "the set has captions, not classes"
+        if train is None or train.probed is None:
+            return "there is no train split to learn from"
+        return "" if len(set(train.probed.of.tolist())) > 1 else "the train split holds only one class"
+
+    def protocol(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> dict[str, Any]:
+        assert train is not None
+        assert test.probed is not None
+        return {
+            "transform": transform(model),
+            "features": "pooled",
+            "target": "groups" if test.groups is not None else "classes",
+            "labels": len(test.probed.names),
+            "train_data_hash": train.data_hash,
+            "chosen_on": f"{SHARE:g} of the train split",
+        }
+
+    def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
+        assert train is not None
+        assert train.probed is not None
+        assert test.probed is not None
+        known, asked = features.of(train, "pooled"), features.of(test, "pooled")
+        labels, classes = train.probed.of[known.rows], len(train.probed.names)
+        chosen = self.choose(known.values["pooled"], labels, held_out(train, known.rows), classes)
+        logits = self.logits(known.values["pooled"], labels, asked.values["pooled"], classes, chosen)
+        truth = test.probed.of[asked.rows]
+        ranked = rank_classes(logits, torch.from_numpy(truth))
+        clusters = [test.clusters[row] for row in asked.rows] if test.clusters else []
+        return Answer(
+            classification(ranked.rank, truth, classes, clusters),
+            classification_table([test.keys[row] for row in asked.rows], truth, ranked, clusters),
+            test.probed.names,
+            chosen,
+        )
+
+    @abstractmethod
+    def choose(self, features: X, labels: Y, held: np.ndarray, classes: int) -> Mapping[str, Any]:
+        """The setting that does best on the held-out part when learned from the rest."""
+
+    @abstractmethod
+    def logits(
+        self, known: X, labels: Y, asked: X, classes: int, chosen: Mapping[str, Any]
+    ) -> Float[Tensor, "m c"]:
+        """Scores of each class for the features asked; their softmax is the probability."""

@@ -1,0 +1,58 @@
+"""A bar for whatever turns out to take more than two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+PATIENCE = 2.0  # seconds before anything is shown
+BETWEEN = 15.0  # seconds between lines where the output is not a terminal
+
+
+def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Iterator[T]:
+    """The same steps, each worth `each` of `total`, with a bar and an ETA on the standard error."""
+    console = Console(stderr=True)
+    started = printed = time.monotonic()
+    bar = _bar(console)
+    task = bar.add_task(what, total=total)
+    done = 0
+    try:
+        for step in steps:
+            yield step
+            done = min(done + each, total)
+            bar.update(task, completed=done)
+            now = time.monotonic()
+            if console.is_terminal and not bar.live.is_started and now - started > PATIENCE:
+                bar.start()
+            elif not console.is_terminal and now - printed > BETWEEN:
+                printed = now
+                left = (now - started) / done * (total - done)
+                print(f"{what}: {done}/{total}, {now - started:.0f} s, eta {left:.0f} s", file=sys.stderr)
+    finally:
+        bar.stop()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
