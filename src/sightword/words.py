@@ -91,7 +91,7 @@ class Encoded:
     """
 
     pooled: Float[Tensor, "b d"]
-    tokens: Float[Tensor, "b n d"]
+    tokens: Float[Tensor, "b n width"]
     kept: Int[Tensor, "b n"] | None = None
     hidden: Bool[Tensor, "b full"] | None = None
     valid: Bool[Tensor, "b n"] | None = None
@@ -103,6 +103,10 @@ class Words:
 
     ids: Int[Tensor, "b length"]
     lengths: Int[Tensor, " b"]
+
+    def to(self, device: torch.device | str) -> Words:
+        """The same captions on another device."""
+        return Words(self.ids.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Batch:
             ids=self.ids.to(device),
             epoch=self.epoch,
             views={k: v.to(device, non_blocking=True) for k, v in self.views.items()},
-            captions={k: Words(w.ids.to(device), w.lengths.to(device)) for k, w in self.captions.items()},
+            captions={k: w.to(device) for k, w in self.captions.items()},
             seed=self.seed,
             bad=self.bad,
         )

@@ -21,7 +21,10 @@ def part(weights: Weights, prefix: str) -> Weights:
 
 def layer_norm(x: np.ndarray, w: Weights, name: str, eps: float) -> np.ndarray:
     centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return (
+        centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * w[f"{name}.weight"]
+        + w[f"{name}.bias"]
+    )
 
 
 def linear(x: np.ndarray, w: Weights, name: str) -> np.ndarray:
@@ -132,7 +135,8 @@ def patch_decoder(pooled, tokens, kept: Sequence[int], w: Weights, grid: tuple[i
     width = w["embed.weight"].shape[0]
     seen = dict(zip(kept, linear(tokens, w, "embed"), strict=True))
     rows = [
-        seen.get(i, w["mask_token"][0, 0]) + sincos(width, *divmod(i, grid[1])) for i in range(grid[0] * grid[1])
+        seen.get(i, w["mask_token"][0, 0]) + sincos(width, *divmod(i, grid[1]))
+        for i in range(grid[0] * grid[1])
     ]
     if pooled is not None:
         rows.insert(0, linear(pooled, w, "embed"))

@@ -60,9 +60,7 @@ def test_trimming_changes_nothing(config, monkeypatch):
     whole = tower(words)
     assert whole.tokens.shape[1] == 12
     torch.testing.assert_close(trimmed.pooled, whole.pooled, atol=1e-12, rtol=0)
-    torch.testing.assert_close(
-        trimmed.tokens[trimmed.valid], whole.tokens[whole.valid], atol=1e-12, rtol=0
-    )
+    torch.testing.assert_close(trimmed.tokens[trimmed.valid], whole.tokens[whole.valid], atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("config", CAUSAL + BIDIRECTIONAL, ids=lambda c: f"{c.attention}-{c.pool}")

@@ -20,7 +20,7 @@ CONFIG = ImageTowerConfig(size=32, width=24, layers=(2,), heads=3, patch_size=8,
 
 
 def tower_of(config: ImageTowerConfig) -> ViT:
-    """In float64 but for fixed constants, with every parameter away from its neutral start, so that none can be forgotten."""
+    """In float64 but for fixed constants; every parameter away from its neutral start."""
     torch.manual_seed(0)
     tower = build_image(config).double()
     assert isinstance(tower, ViT)
@@ -31,7 +31,9 @@ def tower_of(config: ImageTowerConfig) -> ViT:
 
 
 def pictures(b: int, size: int = 32) -> torch.Tensor:
-    return torch.randint(0, 256, (b, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return torch.randint(
+        0, 256, (b, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
 
 
 def hide(b: int, n: int, count: int) -> torch.Tensor:
@@ -48,7 +50,9 @@ def test_equals_its_twin(pool, positions):
     assert answer.kept is None
     assert answer.hidden is None
     for i in range(2):
-        pooled, tokens = naive_towers.vit(images[i].numpy(), naive_towers.weights_of(tower), config, range(16))
+        pooled, tokens = naive_towers.vit(
+            images[i].numpy(), naive_towers.weights_of(tower), config, range(16)
+        )
         np.testing.assert_allclose(answer.pooled[i].detach(), pooled, atol=1e-6)
         np.testing.assert_allclose(answer.tokens[i].detach(), tokens, atol=1e-6)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -21,12 +21,12 @@ def momentum_at(teacher: Teacher, progress: float) -> float:
 
 
 class Follower(nn.Module):
-    """A copy of `leader` without gradient: follower <- m * follower + (1 - m) * leader.
+    """A `copy` of `leader` without gradient: copy <- m * copy + (1 - m) * leader.
 
     The leader is not a submodule: its parameters belong to whoever owns it, and appear once in a state dict.
 
     Floating-point buffers (batch norm's running statistics) are averaged with the same momentum, because the
-    statistics that fit averaged weights are averaged ones; when the follower runs in training mode it also
+    statistics that fit averaged weights are averaged ones; when the copy runs in training mode it also
     updates them from its own batches, as MoCo v3's does. Integer buffers (counters) are copied.
     """
 
@@ -36,19 +36,19 @@ class Follower(nn.Module):
         super().__init__()
         object.__setattr__(self, "leader", leader)  # past nn.Module's own, which would register it
         self.schedule = teacher
-        self.follower = copy.deepcopy(leader).requires_grad_(False)
+        self.copy = deepcopy(leader).requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The copy's answer, without gradient."""
-        return self.follower(*args, **kwargs)
+        return self.copy(*args, **kwargs)
 
     @torch.no_grad()
     def update(self, progress: float) -> None:
         """Follow one step; `progress` is the share of training done, 0 to 1."""
         weight = 1 - momentum_at(self.schedule, progress)
-        pairs = [*zip(self.follower.parameters(), self.leader.parameters(), strict=True)]
-        buffers = [*zip(self.follower.buffers(), self.leader.buffers(), strict=True)]
+        pairs = [*zip(self.copy.parameters(), self.leader.parameters(), strict=True)]
+        buffers = [*zip(self.copy.buffers(), self.leader.buffers(), strict=True)]
         _average([*pairs, *(p for p in buffers if p[0].is_floating_point())], weight)
         for mine, theirs in (p for p in buffers if not p[0].is_floating_point()):
             mine.copy_(theirs)
