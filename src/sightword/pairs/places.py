@@ -1,0 +1,115 @@
+"""Floor 3. From what a user writes after `--data` to the tars that it means."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sightword.errors import SightwordError
+from sightword.pairs.demo import demo_tar, is_packaged
+from sightword.pairs.tar import compressed
+
+_MOST = 1_000_000  # shards that one pattern may name
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+def tars(where: str) -> tuple[Path, ...]:
+    """The tars of `demo`, `a.tar`, `cc/{00000..01100}.tar`, `cc/*.tar`, a folder, or several joined by `::`.
+
+    Raises:
+        SightwordError: something is missing, compressed or empty; names near to it are suggested.
+    """
+    return tuple(path for part in where.split("::") for path in _tars_of_part(part.strip()))
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """Braces as shells and webdataset expand them: `{00..11}` counts with leading zeros, `{a,b}` lists."""
+    braces = _BRACES.search(pattern)
+    if braces is None:
+        yield pattern
+        return
+    before, after = pattern[: braces.start()], pattern[braces.end() :]
+    for choice in _choices(braces[1], pattern):
+        yield from expand(f"{before}{choice}{after}")
+
+
+def _choices(inside: str, pattern: str) -> list[str]:
+    counted = _RANGE.fullmatch(inside)
+    if counted is None:
+        return inside.split(",")
+    first, last = int(counted[1]), int(counted[2])
+    if not first <= last < first + _MOST:
+        raise SightwordError(f"'{{{inside}}}' in '{pattern}' must count up, over at most {_MOST:,} shards")
+    return [str(number).zfill(len(counted[1])) for number in range(first, last + 1)]
+
+
+def _tars_of_part(part: str) -> list[Path]:
+    if not part:
+        raise SightwordError("--data has an empty part; write demo, a tar, shards, a folder, or a::b")
+    if part == "demo":
+        return [demo_tar()]
+    if "://" in part:
+        raise SightwordError(
+            f"'{part}' is a remote address; pairs are read from local disks: copy them first"
+        )
+    part = os.path.expanduser(part)
+    if os.path.exists(part):  # also where a name really holds braces or stars
+        return _existing(Path(part))
+    if "{" in part:
+        return _all_there([Path(name) for name in expand(part)], part)
+    if glob.has_magic(part):
+        found = sorted(Path(name) for name in glob.glob(part))
+        if not found:
+            raise SightwordError(f"no file matches '{part}'{_near(Path(part))}")
+        return [path for name in found for path in _existing(name)]
+    raise SightwordError(f"'{part}' does not exist{_near(Path(part))}")
+
+
+def _existing(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(path.glob("*.tar"))
+        if not found:
+            raise SightwordError(f"the folder '{path}' holds no .tar; {_holds(path)}")
+        return found
+    if is_packaged(path):
+        return [demo_tar()]
+    if path.name.endswith((".gz", ".tgz", ".bz2", ".xz", ".zst")):
+        raise SightwordError(compressed(path))
+    return [path]
+
+
+def _all_there(paths: list[Path], pattern: str) -> list[Path]:
+    """Every shard or an error: with some missing, two runs would compare different data unseen."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise SightwordError(
+            f"{len(missing):,} of the {len(paths):,} shards of '{pattern}' are missing, "
+            f"first '{missing[0]}'{_near(missing[0])}"
+        )
+    return [path for name in paths for path in _existing(name)]
+
+
+def _near(path: Path) -> str:
+    """What to say of a path that is not there: near names, or what its folder holds."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f"; the folder '{parent}' does not exist either{_alike(parent)}"
+    return _alike(path) or f"; {_holds(parent)}"
+
+
+def _alike(path: Path) -> str:
+    parent = path.parent
+    names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
+    near = [str(parent / name) for name in difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _holds(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.iterdir())
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return f"'{folder}' holds {', '.join(names[:5])}{more}" if names else f"'{folder}' is empty"
