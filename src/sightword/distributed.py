@@ -60,7 +60,7 @@ class _Gather(torch.autograd.Function):
         return gathered
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         ours = gradient.new_empty((len(gradient) // world_size(), *gradient.shape[1:]))
         dist.reduce_scatter_tensor(ours, gradient.contiguous())
         return ours
