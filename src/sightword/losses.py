@@ -155,7 +155,7 @@ def reconstruction(
         predicted, target = _sound(predicted), _sound(target)
         target = normalise_patches(target, eps) if normalise else target
         error = (predicted - target).square().mean(dim=-1)
-        return error[hidden].mean()
+        return error.masked_fill(~hidden, 0).sum() / hidden.sum()
 
 
 def normalise_patches(patches: Float[Tensor, "b n d"], eps: float = 1e-6) -> Float[Tensor, "b n d"]:

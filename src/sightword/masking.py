@@ -45,7 +45,8 @@ def hidden(
 
     Args:
         masking: kind, ratio, and `draw` to tell apart several masks of one sample.
-        grid: positions down and across; (1, length) for captions.
+        grid: positions down and across. For captions (1, length), where length must be the context and
+            not the batch's longest caption, or masks would depend on the batch.
         seed: the run's seed.
         ids: global sample ids, shape (b,).
         epoch: the epoch in which the samples are seen.

@@ -41,8 +41,6 @@ class Objective(nn.Module, ABC):
                 None when the run has no text tower.
         """
 
-    def pictures(
-        self, encoded: Mapping[str, Encoded], batch: Batch
-    ) -> Mapping[str, Tensor]:
+    def pictures(self, encoded: Mapping[str, Encoded], batch: Batch) -> Mapping[str, Tensor]:
         """Pictures that show what this objective does (uint8, b 3 h w each), for reports; none by default."""
         return {}

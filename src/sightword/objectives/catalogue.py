@@ -84,7 +84,9 @@ def build(term: Weighted, around: Surroundings) -> Objective:
     """
     kind = load_objective(term.name)
     fields = [(name, hint, field(default=default)) for name, (hint, default) in options(kind).items()]
-    chosen: Any = config.build(make_dataclass("Options", fields), dict(term.options), f"objective {term.name}")
+    chosen: Any = config.build(
+        make_dataclass("Options", fields), dict(term.options), f"objective {term.name}"
+    )
     return kind(around, **vars(chosen))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, final
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from sightword.errors import SightwordError
@@ -35,6 +35,9 @@ class Mae(Objective):
         decoder_width, decoder_layers, decoder_heads: the decoder's shape.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         around: Surroundings,
@@ -50,6 +53,10 @@ class Mae(Objective):
         masking = Masking(ratio, kind)
         _check(around.image, masking, decoder_width, decoder_layers, decoder_heads)
         self.norm_pix = norm_pix
+        self.patch_size = around.image.patch_size or 0
+        for name in ("mean", "std"):  # of the tower's normalisation, for each number of a patch
+            values = torch.tensor(getattr(around.image, name)).repeat(self.patch_size**2)
+            self.register_buffer(name, values, persistent=False)
         self.decoder = PatchDecoder(around.image, decoder_width, decoder_layers, decoder_heads)
         self.view = named.reconstruction(around.image.size)
         self.wants = {"image": Encode("image", view=self.view, keep=masking)}
@@ -59,9 +66,8 @@ class Mae(Objective):
         assert seen.hidden is not None, "the tower says what it did not see"
         target = self._pixels(batch.views[self.view])
         loss = reconstruction(self.decoder(seen), target, seen.hidden, self.norm_pix)
-        wanted = (normalise_patches(target) if self.norm_pix else target)[seen.hidden]
-        explained = 1 - loss.detach() / wanted.var(correction=0)
-        return Term(loss, {"explained": explained})
+        wanted = normalise_patches(target) if self.norm_pix else target
+        return Term(loss, {"explained": 1 - loss.detach() / _variance(wanted, seen.hidden).clamp_min(1e-6)})
 
     @torch.no_grad()
     def pictures(
@@ -79,34 +85,28 @@ class Mae(Objective):
         if self.norm_pix:
             variance, mean = torch.var_mean(target, dim=-1, keepdim=True)
             predicted = predicted * variance.sqrt() + mean
-        patches = patchify(images, self._patch)
+        patches = patchify(images, self.patch_size)
         return {
             "original": images,
             "masked": self._picture(torch.where(hidden, _GREY, patches)),
             "reconstructed": self._picture(torch.where(hidden, self._bytes(predicted), patches)),
         }
 
-    @property
-    def _patch(self) -> int:
-        assert self.around.image.patch_size is not None
-        return self.around.image.patch_size
-
     def _pixels(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b n d"]:
         """Patches as the tower sees them: in units of its normalisation."""
-        mean, std = self._normalisation(images.device)
-        return (patchify(images, self._patch) / 255 - mean) / std
+        return (patchify(images, self.patch_size) / 255 - self.mean) / self.std
 
     def _bytes(self, pixels: Float[Tensor, "b n d"]) -> UInt8[Tensor, "b n d"]:
-        mean, std = self._normalisation(pixels.device)
-        return ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-
-    def _normalisation(self, device: torch.device) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-        facts = self.around.image
-        mean, std = torch.tensor([facts.mean, facts.std], device=device)
-        return mean.repeat(self._patch**2), std.repeat(self._patch**2)
+        return ((pixels * self.std + self.mean) * 255).round().clamp(0, 255).to(torch.uint8)
 
     def _picture(self, patches: UInt8[Tensor, "b n d"]) -> UInt8[Tensor, "b 3 h w"]:
-        return unpatchify(patches, self.around.image.grid, self._patch)
+        return unpatchify(patches, self.around.image.grid, self.patch_size)
+
+
+def _variance(x: Float[Tensor, "b n d"], hidden: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
+    """Of the numbers in hidden patches."""
+    share = hidden[..., None] / (hidden.sum() * x.shape[-1])
+    return (share * (x - (share * x).sum()).square()).sum()
 
 
 def _check(image: ImageFacts, masking: Masking, width: int, layers: int, heads: int) -> None:
