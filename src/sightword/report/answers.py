@@ -1,0 +1,151 @@
+"""Floor 7. Zero-shot answers, right and wrong, with the pictures they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from sightword.evaluation.outcomes import Outcomes
+from sightword.report import phrases
+from sightword.report.draws import draw, in_common
+from sightword.report.markup import Markup, join, tag
+from sightword.report.records import Run
+from sightword.report.tables import run_name
+from sightword.report.thumbnails import Thumbnails
+
+EACH = 3  # examples of a kind when two runs are compared
+ALONE = 6  # and when there is one run
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one run said of every picture, n of them.
+
+    keys: of the pictures.
+    names: of the classes.
+    labels: the right class of each, shape (n,).
+    tops, shares: the likeliest classes, likeliest first, and their probabilities, shape (n, 5) or narrower.
+    right: whether the likeliest is the right one, shape (n,).
+    """
+
+    keys: Sequence[str]
+    names: Sequence[str]
+    labels: Int64[np.ndarray, " n"]
+    tops: Int64[np.ndarray, "n k"]
+    shares: Float[np.ndarray, "n k"]
+    right: Bool[np.ndarray, " n"]
+
+
+def answers_in(found: Outcomes) -> Answers:
+    """The answers of a classification."""
+    column = found.table.column
+    return Answers(
+        column("key").to_pylist(),
+        found.names,
+        np.asarray(column("label").to_pylist(), dtype=np.int64),
+        np.asarray(column("top5").to_pylist(), dtype=np.int64),
+        np.asarray(column("probabilities").to_pylist(), dtype=np.float64),
+        np.asarray(column("correct").to_pylist(), dtype=np.bool_),
+    )
+
+
+def examples(
+    runs: Sequence[Run], answers: Sequence[Answers], shown: Sequence[int], pictures: Thumbnails, where: str
+) -> Markup:
+    """Pictures drawn by lot from each kind: those that both runs got right, only one, or neither.
+
+    Args:
+        runs, answers: of up to two runs, in the same order.
+        shown: each run's colour on the page.
+        pictures: where the pictures are.
+        where: the set's name; the lot is drawn for it.
+    """
+    keys, rows = in_common([a.keys for a in answers])
+    right = [a.right[r] for a, r in zip(answers, rows, strict=True)]
+    return join(
+        tag(
+            "div",
+            tag(
+                "h3",
+                f"{name} ",
+                tag(
+                    "small",
+                    f"{phrases.count(len(among))} of {phrases.count(len(keys))} pictures",
+                    class_="note",
+                ),
+            ),
+            tag(
+                "div",
+                *(
+                    _example(
+                        keys[i],
+                        runs,
+                        [(a, int(r[i])) for a, r in zip(answers, rows, strict=True)],
+                        shown,
+                        pictures,
+                    )
+                    for i in draw(f"{where} {name}", among, ALONE if len(runs) == 1 else EACH)
+                ),
+                class_="examples",
+            ),
+            class_="stratum",
+        )
+        for name, among in _kinds(runs, right)
+        if len(among)
+    )
+
+
+def _kinds(runs: Sequence[Run], right: Sequence[Bool[np.ndarray, " n"]]) -> list[tuple[str, list[int]]]:
+    if len(runs) == 1:
+        kinds = [("Right", right[0]), ("Wrong", ~right[0])]
+    else:
+        a, b = right
+        first, second = runs[0].label, runs[1].label
+        kinds = [
+            ("Right by both", a & b),
+            (f"Right by {second} only", b & ~a),
+            (f"Right by {first} only", a & ~b),
+            ("Wrong by both", ~a & ~b),
+        ]
+    return [(name, np.flatnonzero(which).tolist()) for name, which in kinds]
+
+
+def _example(
+    key: str,
+    runs: Sequence[Run],
+    said: Sequence[tuple[Answers, int]],
+    shown: Sequence[int],
+    pictures: Thumbnails,
+) -> Markup:
+    first, row = said[0]
+    columns = (
+        tag("div", run_name(run, colour) if len(runs) > 1 else "", _bars(answers, at), class_=f"c{colour}")
+        for run, colour, (answers, at) in zip(runs, shown, said, strict=True)
+    )
+    return tag(
+        "article",
+        pictures.image(key),
+        tag("h4", first.names[first.labels[row]]),
+        tag("div", *columns, class_="answers"),
+        class_="example",
+    )
+
+
+def _bars(answers: Answers, row: int) -> Markup:
+    """The five likeliest names; the right one is set apart by weight, colour and a tick."""
+    guesses = zip(answers.tops[row].tolist(), answers.shares[row].tolist(), strict=True)
+    return tag("ol", *(_bar(answers.names[top], share, top == answers.labels[row]) for top, share in guesses))
+
+
+def _bar(name: str, share: float, right: bool) -> Markup:
+    return tag(
+        "li",
+        tag("span", tag("b", "✓ ", class_="yes") if right else "", name),
+        tag("span", f"{100 * share:.0f}{phrases.THIN}%"),
+        tag("i", style=f"width:{100 * share:.1f}%"),
+        class_="true" if right else None,
+        title=name,
+    )

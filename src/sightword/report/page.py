@@ -1,0 +1,126 @@
+"""Floor 7. One self-contained HTML file: what was compared, what came out, and the pictures to see it by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from sightword.errors import SightwordError
+from sightword.report import sections
+from sightword.report.evidence import Shown, deciding, open_shown, place_of
+from sightword.report.fairness import fair_comparisons
+from sightword.report.galleries import Cast, embedding, neighbours, retrieval, zero_shot
+from sightword.report.licences import licences
+from sightword.report.markup import Markup, tag, verbatim
+from sightword.report.method import method
+from sightword.report.paired import paired
+from sightword.report.records import Run, read_runs
+from sightword.report.sections import Section
+from sightword.report.tables import key_to_runs
+from sightword.report.verdicts import Verdict, headline, lede
+
+MOST = 3  # runs whose pictures are shown
+
+
+def write_report(runs: Sequence[Path], out: Path) -> Path:
+    """Write one HTML file about one or more runs. It needs no network and no other file.
+
+    Args:
+        runs: run directories; the first is what the table's differences are against.
+        out: the file to write.
+
+    Returns:
+        `out`.
+
+    Raises:
+        SightwordError: a directory is not a run, or its records are damaged.
+    """
+    page = render(read_runs(runs))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_suffix(".part")
+    aside.write_text(page, encoding="utf-8")
+    os.replace(aside, out)
+    return out
+
+
+def render(runs: Sequence[Run]) -> Markup:
+    """The whole page."""
+    measure = deciding(runs)
+    verdicts = [Verdict(fair, paired(fair.first, fair.second), measure) for fair in fair_comparisons(runs)]
+    parts = _parts(runs, verdicts)
+    title = headline(verdicts, runs, measure)
+    body = [
+        _header(title, runs, parts),
+        tag("main", *(sections.render(part) for part in parts)),
+        tag("footer", tag("p", "Made by sightword from the records of the runs.")),
+        tag("script", verbatim(_asset("page.js"))),
+    ]
+    return verbatim("<!doctype html>\n" + tag("html", _head(title), tag("body", *body), lang="en"))
+
+
+def _head(title: str) -> Markup:
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", verbatim(_asset("page.css"))),
+    )
+
+
+def _parts(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[Section]:
+    first = runs[0]
+    against_first = {run.label: paired(first, run).found for run in runs if run is not first}
+    shown, missing = _shown(runs)
+    parts = [
+        sections.comparison(runs, verdicts),
+        sections.results(runs, against_first),
+        sections.training(runs),
+        *(
+            _pictures(runs, verdicts, shown)
+            if shown
+            else [Section("examples", "Pictures", "", Markup(""), missing)]
+        ),
+        sections.reconstruction(runs),
+    ]
+    used = licences(shown.place, shown.keys_used()) if shown else {}
+    return [*parts, Section("method", "How it was measured", "", method(runs, used))]
+
+
+def _pictures(runs: Sequence[Run], verdicts: Sequence[Verdict], shown: Shown) -> list[Section]:
+    """Pictures are shown for the runs that the page compares, three at most; it would be endless otherwise."""
+    compared = [run for v in verdicts for run in (v.fair.first, v.fair.second)] or list(runs)
+    chosen = list({run.label: run for run in compared}.values())[:MOST]
+    cast = Cast(chosen, [[r.label for r in runs].index(run.label) for run in chosen], shown)
+    return [zero_shot(cast), retrieval(cast), neighbours(cast), embedding(cast)]
+
+
+def _shown(runs: Sequence[Run]) -> tuple[Shown | None, str]:
+    """The set whose pictures are shown, or why none are."""
+    measure = deciding(runs)
+    if measure is None:
+        return None, "No pictures: none of the runs has been scored; score them with `sightword evaluate`."
+    try:
+        return open_shown(measure, place_of(runs, measure)), ""
+    except SightwordError as error:
+        return None, f"No pictures: {error}."
+
+
+def _header(title: str, runs: Sequence[Run], parts: Sequence[Section]) -> Markup:
+    links = (tag("a", part.title, href=f"#{part.anchor}") for part in parts if part.body)
+    return tag(
+        "header",
+        tag("p", "sightword report", class_="eyebrow"),
+        tag("h1", title),
+        tag("p", lede(runs), class_="lede"),
+        key_to_runs(runs),
+        tag("nav", *links, aria_label="parts of this page"),
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("sightword.report").joinpath(name).read_text(encoding="utf-8")
