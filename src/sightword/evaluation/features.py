@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ BATCH = 256
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """What evaluation needs of a model."""
 
@@ -66,7 +67,7 @@ class Features:
     """
 
     rows: Int64[np.ndarray, " n"]
-    values: Mapping[Kind, np.ndarray]
+    values: Mapping[str, np.ndarray]
     bad: tuple[tuple[str, str], ...]
 
 
@@ -132,7 +133,7 @@ class FeatureStore:
             return
         tensors: dict[str, np.ndarray] = {**features.values, "rows": features.rows}
         about = {**self._identity(labelled), "bad": json.dumps(features.bad)}
-        about["keys"] = json.dumps([labelled.keys[row] for row in features.rows])
+        about["keys"] = json.dumps(labelled.keys_of(features.rows))
         if labelled.probed is not None:
             tensors["label"] = labelled.probed.of[features.rows]
             about["labels"] = json.dumps(labelled.probed.names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from sightword.evaluation.features import Encoder
 from sightword.evaluation.labelled import LabelledSet
-from sightword.evaluation.probe import Learner, X, Y
+from sightword.evaluation.probe import Asked, Held, Known, Learner, Of
 
 TEMPERATURE = 0.07
 NEIGHBOURS = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -30,7 +29,7 @@ class KNN(Learner):
         sweep = {"temperature": TEMPERATURE, "k_among": list(NEIGHBOURS), "distance": "cosine"}
         return {**super().protocol(model, test, train), **sweep}
 
-    def choose(self, features: X, labels: Y, held: np.ndarray, classes: int) -> Mapping[str, Any]:
+    def choose(self, features: Known, labels: Of, held: Held, classes: int) -> Mapping[str, Any]:
         """The smallest k among those that do best."""
         rest, left = ~held, int((~held).sum())
         if not held.any():
@@ -47,13 +46,13 @@ class KNN(Learner):
         return {"k": best, "held_out_acc1": right[best]}
 
     def logits(
-        self, known: X, labels: Y, asked: X, classes: int, chosen: Mapping[str, Any]
+        self, known: Known, labels: Of, asked: Asked, classes: int, chosen: Mapping[str, Any]
     ) -> Float[Tensor, "m c"]:
         similar, near = neighbours(known, asked, int(chosen["k"]))
         return vote(similar, torch.from_numpy(labels)[near], classes).log()
 
 
-def neighbours(known: X, asked: X, k: int) -> tuple[Float[Tensor, "m k"], Int64[Tensor, "m k"]]:
+def neighbours(known: Known, asked: Asked, k: int) -> tuple[Float[Tensor, "m k"], Int64[Tensor, "m k"]]:
     """The cosines and positions of the k nearest known features, nearest first."""
     base = F.normalize(torch.from_numpy(known), dim=-1)
     parts = [

@@ -30,10 +30,6 @@ class Labels:
         position = {name: i for i, name in enumerate(known)}
         return Labels(tuple(known), np.array([position[name] for name in found], dtype=np.int64))
 
-    def take(self, rows: Int64[np.ndarray, " m"]) -> Labels:
-        """The labels of some samples."""
-        return Labels(self.names, self.of[rows])
-
 
 @dataclass(frozen=True, eq=False)
 class LabelledSet:
@@ -71,6 +67,14 @@ class LabelledSet:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def keys_of(self, rows: Int64[np.ndarray, " m"]) -> list[str]:
+        """The keys of some samples."""
+        return [self.keys[row] for row in rows]
+
+    def clusters_of(self, rows: Int64[np.ndarray, " m"]) -> list[str]:
+        """The clusters of some samples; none at all when samples are independent."""
+        return [self.clusters[row] for row in rows] if self.clusters else []
 
     @property
     def probed(self) -> Labels | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sightword.evaluation.features import Encoder
 from sightword.evaluation.labelled import LabelledSet
-from sightword.evaluation.probe import Learner, X, Y
+from sightword.evaluation.probe import Asked, Held, Known, Learner, Of
 from sightword.evaluation.progress import watched
 
 STRENGTHS = tuple(float(c) for c in np.logspace(-5, 1, 13))  # scikit-learn's C: 1 / L2
@@ -36,7 +36,7 @@ class Linear(Learner):
         sweep = {"loss": "multinomial logistic", "solver": "lbfgs", "standardised": True}
         return {**super().protocol(model, test, train), **sweep, "c_among": list(STRENGTHS)}
 
-    def choose(self, features: X, labels: Y, held: np.ndarray, classes: int) -> Mapping[str, Any]:
+    def choose(self, features: Known, labels: Of, held: Held, classes: int) -> Mapping[str, Any]:
         """The strongest regularisation among those that do best."""
         if not held.any():
             return {"c": 1e-2, "held_out_acc1": None}
@@ -51,7 +51,7 @@ class Linear(Learner):
         return {"c": best, "held_out_acc1": right[best]}
 
     def logits(
-        self, known: X, labels: Y, asked: X, classes: int, chosen: Mapping[str, Any]
+        self, known: Known, labels: Of, asked: Asked, classes: int, chosen: Mapping[str, Any]
     ) -> Float[Tensor, "m c"]:
         train, test = standardised(known, asked)
         model = LogisticRegression(C=chosen["c"], max_iter=ITERATIONS)
@@ -61,7 +61,7 @@ class Linear(Learner):
         return torch.from_numpy(logits)
 
 
-def standardised(known: X, asked: X) -> tuple[Float64[np.ndarray, "n d"], Float64[np.ndarray, "m d"]]:
+def standardised(known: Known, asked: Asked) -> tuple[Float64[np.ndarray, "n d"], Float64[np.ndarray, "m d"]]:
     """Both with the mean and standard deviation of the known features taken out."""
     base = known.astype(np.float64)
     mean, spread = base.mean(axis=0), base.std(axis=0)
@@ -69,7 +69,7 @@ def standardised(known: X, asked: X) -> tuple[Float64[np.ndarray, "n d"], Float6
     return (base - mean) / spread, (asked.astype(np.float64) - mean) / spread
 
 
-def _fit(model: LogisticRegression, features: Float64[np.ndarray, "n d"], labels: Y) -> None:
+def _fit(model: LogisticRegression, features: Float64[np.ndarray, "n d"], labels: Of) -> None:
     with warnings.catch_warnings():
         # A fit of weak regularisation that is cut off is a candidate like any other: it is judged held out.
         warnings.simplefilter("ignore", ConvergenceWarning)

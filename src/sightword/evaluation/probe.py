@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from sightword.evaluation.features import Encoder, FeatureStore, transform
@@ -19,8 +19,10 @@ from sightword.evaluation.outcomes import classification_table
 from sightword.evaluation.ranking import rank_classes
 from sightword.evaluation.task import Answer, Task
 
-X = Float32[np.ndarray, "n d"]
-Y = Int64[np.ndarray, " n"]
+Known = Float32[np.ndarray, "n d"]  # features whose labels are known
+Asked = Float32[np.ndarray, "m d"]
+Of = Int64[np.ndarray, " n"]
+Held = Bool[np.ndarray, " n"]
 
 
 class Learner(Task):
@@ -55,20 +57,20 @@ class Learner(Task):
         logits = self.logits(known.values["pooled"], labels, asked.values["pooled"], classes, chosen)
         truth = test.probed.of[asked.rows]
         ranked = rank_classes(logits, torch.from_numpy(truth))
-        clusters = [test.clusters[row] for row in asked.rows] if test.clusters else []
+        clusters = test.clusters_of(asked.rows)
         return Answer(
             classification(ranked.rank, truth, classes, clusters),
-            classification_table([test.keys[row] for row in asked.rows], truth, ranked, clusters),
+            classification_table(test.keys_of(asked.rows), truth, ranked, clusters),
             test.probed.names,
             chosen,
         )
 
     @abstractmethod
-    def choose(self, features: X, labels: Y, held: np.ndarray, classes: int) -> Mapping[str, Any]:
+    def choose(self, features: Known, labels: Of, held: Held, classes: int) -> Mapping[str, Any]:
         """The setting that does best on the held-out part when learned from the rest."""
 
     @abstractmethod
     def logits(
-        self, known: X, labels: Y, asked: X, classes: int, chosen: Mapping[str, Any]
+        self, known: Known, labels: Of, asked: Asked, classes: int, chosen: Mapping[str, Any]
     ) -> Float[Tensor, "m c"]:
         """Scores of each class for the features asked; their softmax is the probability."""

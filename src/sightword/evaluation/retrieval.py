@@ -53,8 +53,8 @@ class Retrieval(Task):
         images, words = torch.from_numpy(found.values["projected"]), torch.cat(parts)
         owns = ownership(captions, texts)
         by_image, by_text = search(images, words, owns), search(words, images, owns.T)
-        keys = [test.keys[row] for row in found.rows]
-        clusters = [test.clusters[row] for row in found.rows] if test.clusters else keys
+        keys = test.keys_of(found.rows)
+        clusters = test.clusters_of(found.rows) or keys
         first = owns.int().argmax(dim=0)  # a caption errs together with the first picture that carries it
         text_clusters = [clusters[int(i)] for i in first]
         measured = (

@@ -109,16 +109,10 @@ def _scored(
     step: Plan, model: Encoder, features: FeatureStore, out: Path, force: bool, say: Say
 ) -> list[Score]:
     """The scores of one task on one split, made or found."""
-    facts = step.task.protocol(model, step.test, step.train)
+    test, facts = step.test, step.task.protocol(model, step.test, step.train)
     protocol = {**facts, "hash": digest(json.dumps(facts, sort_keys=True))}
-    about = About(
-        step.test.name,
-        step.test.split,
-        step.task.name,
-        protocol["hash"],
-        model.weights_hash,
-        step.test.data_hash,
-    )
+    hashes = protocol["hash"], model.weights_hash, test.data_hash
+    about = About(test.name, test.split, step.task.name, *hashes)
     known = [] if force else _known(out, about)
     if known:
         return known
@@ -126,10 +120,9 @@ def _scored(
     bad = features.bad(test)
     if bad:
         key, reason = bad[0]
-        say(
-            f"{step.title}: {len(bad)} of {len(step.test)} pictures are unreadable and left out ({key}: {reason})"
-        )
-    scores = _records(answer, about, protocol, model, len(bad))
+        say(f"{step.title}: left out {len(bad)} of {len(test)} pictures, unreadable ({key}: {reason})")
+    source = {"place": step.place, "protocol": protocol, "unreadable": len(bad)}
+    scores = _records(answer, about, source, model)
     Outcomes(about, answer.names, answer.outcomes).write(out)
     append_scores(out, scores)
     return scores

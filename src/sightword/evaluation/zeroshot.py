@@ -62,13 +62,12 @@ class ZeroShot(Task):
         found = features.of(test, "projected")
         embeddings = class_embeddings(features.model.encode_text, prompts_of(test, self.synonyms))
         labels = test.classes.of[found.rows]
-        ranked = nearest_class(
-            torch.from_numpy(found.values["projected"]), embeddings, torch.from_numpy(labels)
-        )
-        clusters = [test.clusters[row] for row in found.rows] if test.clusters else []
+        images = torch.from_numpy(found.values["projected"])
+        ranked = nearest_class(images, embeddings, torch.from_numpy(labels))
+        clusters = test.clusters_of(found.rows)
         return Answer(
             classification(ranked.rank, labels, len(test.classes.names), clusters),
-            classification_table([test.keys[row] for row in found.rows], labels, ranked, clusters),
+            classification_table(test.keys_of(found.rows), labels, ranked, clusters),
             test.classes.names,
         )
 

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from colour_sets import ColourModel
+from sklearn.neighbors import KNeighborsClassifier
+
+from sightword.evaluation.benchmarks import Benchmark, LabelledSet, Labels, open_benchmark
+from sightword.evaluation.features import FeatureStore
+from sightword.evaluation.heldout import held_out
+from sightword.evaluation.knn import KNN, NEIGHBOURS, TEMPERATURE
+from sightword.evaluation.linear import STRENGTHS, Linear, standardised
+from sightword.evaluation.task import Task
+
+PROBES = [KNN(), Linear()]
+
+
+def blobs(n: int, classes: int, seed: int, apart: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    centres = apart * np.random.default_rng(99).standard_normal((classes, 16))
+    labels = generator.integers(0, classes, n)
+    return (centres[labels] + generator.standard_normal((n, 16))).astype(np.float32), labels
+
+
+def bare_set(labels: np.ndarray, split: str, groups: np.ndarray | None = None) -> LabelledSet:
+    names = tuple(map(str, range(int(labels.max()) + 1)))
+    of_groups = None if groups is None else Labels(tuple(map(str, range(int(groups.max()) + 1))), groups)
+    keys = tuple(f"{split}{i}" for i in range(len(labels)))
+    return LabelledSet("x", split, keys, lambda i: b"", classes=Labels(names, labels), groups=of_groups)
+
+
+@pytest.fixture
+def benchmark_of_colours(folder: Path) -> Benchmark:
+    return open_benchmark(str(folder))
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_probes_learn_colours(probe: Task, model: ColourModel, benchmark_of_colours: Benchmark) -> None:
+    test, train = benchmark_of_colours.tests[0], benchmark_of_colours.train
+    answer = probe.answer(FeatureStore(model, None), test, train)
+    values = {m.metric: m.interval.value for m in answer.measured}
+    assert values["acc1"] > 0.9
+    assert answer.outcomes["key"].to_pylist() == list(test.keys)
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_probes_never_look_at_the_test_part(
+    probe: Task, model: ColourModel, benchmark_of_colours: Benchmark
+) -> None:
+    test, train = benchmark_of_colours.tests[0], benchmark_of_colours.train
+    honest = probe.answer(FeatureStore(model, None), test, train)
+    rows = np.arange(7)
+    labels = test.classes.of[rows][::-1].copy()
+    lying = replace(
+        test,
+        keys=tuple(test.keys[i] for i in rows),
+        read=lambda i: test.read(int(rows[i])),
+        classes=Labels(test.classes.names, labels),
+    )
+    other = probe.answer(FeatureStore(model, None), lying, train)
+    assert other.chosen == honest.chosen
+    assert other.outcomes["predicted"].to_pylist() == honest.outcomes["predicted"].to_pylist()[:7]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_probes_need_a_train_split_of_two_classes(
+    probe: Task, model: ColourModel, benchmark_of_colours: Benchmark
+) -> None:
+    test, train = benchmark_of_colours.tests[0], benchmark_of_colours.train
+    assert probe.refuses(ColourModel(has_text=False), test, train) == ""
+    assert "no train split" in probe.refuses(model, test, None)
+    single = replace(train, classes=Labels(train.classes.names, np.zeros(36, dtype=np.int64)))
+    assert "one class" in probe.refuses(model, test, single)
+    assert "captions" in probe.refuses(model, replace(test, classes=None), train)
+
+
+def test_held_out_is_a_fifth_of_every_label_and_always_the_same() -> None:
+    labels = np.repeat(np.arange(4), [50, 20, 10, 1])
+    train = bare_set(labels, "train")
+    held = held_out(train, np.arange(81))
+    assert [int(held[labels == c].sum()) for c in range(4)] == [10, 4, 2, 0]
+    np.testing.assert_array_equal(held, held_out(train, np.arange(81)))
+
+
+def test_held_out_keeps_classes_of_a_group_whole() -> None:
+    classes = np.repeat(np.arange(40), 5)
+    train = bare_set(classes, "train", groups=classes // 10)
+    held = held_out(train, np.arange(200))
+    by_class = held.reshape(40, 5)
+    assert (by_class.all(axis=1) == by_class.any(axis=1)).all()
+    assert [int(part.sum()) for part in held.reshape(4, 50)] == [10, 10, 10, 10]
+
+
+def test_held_out_skips_unreadable_rows() -> None:
+    train = bare_set(np.repeat(np.arange(2), 10), "train")
+    rows = np.array([0, 2, 4, 6, 8, 11, 13, 15, 17, 19])
+    assert held_out(train, rows).sum() == 2
+
+
+def test_knn_agrees_with_scikit_learn() -> None:
+    known, labels = blobs(200, 5, 0)
+    asked, _ = blobs(60, 5, 1)
+    logits = KNN().logits(known, labels, asked, 5, {"k": 20}).exp().numpy()
+    unit = known / np.linalg.norm(known, axis=1, keepdims=True)
+    peer = KNeighborsClassifier(
+        20, metric="cosine", algorithm="brute", weights=lambda d: np.exp((1 - d) / TEMPERATURE)
+    ).fit(unit, labels)
+    np.testing.assert_allclose(logits, peer.predict_proba(asked), atol=1e-4)
+
+
+def test_knn_chooses_one_neighbour_for_clean_pairs_and_many_for_noise() -> None:
+    generator = np.random.default_rng(0)
+    spots = generator.standard_normal((150, 16)).astype(np.float32)
+    pairs, names = np.concatenate([spots, spots + 1e-3]), np.tile(generator.integers(0, 3, 150), 2)
+    held = np.arange(300) >= 150
+    assert KNN().choose(pairs, names, held, 3)["k"] == 1
+    noisy, labels = blobs(400, 3, 2, apart=0.3)
+    assert KNN().choose(noisy, labels, np.arange(400) % 5 == 0, 3)["k"] >= 10
+
+
+def test_linear_probe_is_at_the_optimum_of_its_objective() -> None:
+    known, labels = blobs(150, 3, 0)
+    asked, _ = blobs(40, 3, 1)
+    strength = 0.01
+    found = Linear().logits(known, labels, asked, 3, {"c": strength}).numpy()
+    train, test = standardised(known, asked)
+    np.testing.assert_allclose(train.mean(0), 0, atol=1e-9)
+    np.testing.assert_allclose(train.std(0), 1, atol=1e-9)
+    weights, bias = _newton(train, labels, 3, strength)
+    logits = test @ weights.T + bias
+    expected = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def _newton(x: np.ndarray, y: np.ndarray, classes: int, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Multinomial logistic regression, |w|^2 / 2 + c * sum of losses, by damped Newton steps."""
+    n, d = x.shape
+    padded = np.hstack([x, np.ones((n, 1))])
+    theta = np.zeros((classes, d + 1))
+    penalty = np.tile(np.append(np.ones(d), 1e-9), classes)
+    for _ in range(50):
+        logits = padded @ theta.T
+        p = np.exp(logits - logits.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        gradient = c * (p - np.eye(classes)[y]).T @ padded + penalty.reshape(classes, -1) * theta
+        blocks = [
+            [(padded * (p[:, i] * ((i == j) - p[:, j]))[:, None]).T @ padded for j in range(classes)]
+            for i in range(classes)
+        ]
+        hessian = c * np.block(blocks) + np.diag(penalty)
+        theta -= np.linalg.solve(hessian, gradient.ravel()).reshape(classes, -1)
+    return theta[:, :-1], theta[:, -1]
+
+
+def test_linear_probe_regularises_noise_more() -> None:
+    noise, labels = blobs(200, 4, 3, apart=0.05)
+    clear, of = blobs(200, 4, 4, apart=0.8)
+    held = np.arange(200) % 5 == 0
+    assert Linear().choose(clear, of, held, 4)["held_out_acc1"] > 0.85
+    assert Linear().choose(noise, labels, held, 4)["held_out_acc1"] < 0.5
+    assert Linear().choose(clear, of, held, 4)["c"] in STRENGTHS
+
+
+def test_a_class_absent_from_training_is_never_predicted() -> None:
+    known, labels = blobs(100, 2, 0)
+    asked, _ = blobs(10, 2, 1)
+    for probe, chosen in ((KNN(), {"k": 5}), (Linear(), {"c": 0.1})):
+        logits = probe.logits(known, labels * 2, asked, 3, chosen)
+        assert (logits.argmax(1) != 1).all()
+        assert (logits.softmax(1)[:, 1] == 0).all()
+
+
+def test_knn_sweeps_only_what_there_is() -> None:
+    known, labels = blobs(12, 2, 0)
+    assert KNN().choose(known, labels, np.arange(12) < 3, 2)["k"] in [k for k in NEIGHBOURS if k <= 9]
