@@ -161,12 +161,12 @@ class _Parser:
         return left
 
     def _fail(self, wanted: str) -> NoReturn:
-        shown = self.text.replace("\n", " ")
         found = "the end" if self.kind == "end" else f"'{self.found}'"
-        raise SightwordError(
-            f"objective '{shown}', column {self.begin + 1}: found {found}, wanted {wanted}; "
+        message = (
+            f"objective '{self.text}', column {self.begin + 1}: found {found}, wanted {wanted}; "
             "write for example: clip + 0.5 * simclr(temperature=0.2)"
         )
+        raise SightwordError(message.replace("\n", " "))
 
 
 def _first_word(text: str, at: int) -> tuple[int, str]:
