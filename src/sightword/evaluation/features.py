@@ -103,8 +103,9 @@ class FeatureStore:
         return held
 
     def bad(self, labelled: LabelledSet) -> tuple[tuple[str, str], ...]:
-        """(key, reason) of a set's unreadable pictures, once its features were asked for."""
-        return self._held[labelled.data_hash].bad
+        """(key, reason) of a set's unreadable pictures, none before its features were asked for."""
+        held = self._held.get(labelled.data_hash)
+        return held.bad if held else ()
 
     def _identity(self, labelled: LabelledSet) -> dict[str, str]:
         facts = {"weights_hash": self.model.weights_hash, "data_hash": labelled.data_hash}

@@ -117,15 +117,21 @@ def _scored(
     if known:
         return known
     answer = step.task.answer(features, test, step.train)
-    bad = features.bad(test)
-    if bad:
-        key, reason = bad[0]
-        say(f"{step.title}: left out {len(bad)} of {len(test)} pictures, unreadable ({key}: {reason})")
-    source = {"place": step.place, "protocol": protocol, "unreadable": len(bad)}
+    for part in (test, *([step.train] if step.train else [])):
+        _tell_unreadable(step, part, features, say)
+    source = {"place": step.place, "protocol": protocol, "unreadable": len(features.bad(test))}
     scores = _records(answer, about, source, model)
     Outcomes(about, answer.names, answer.outcomes).write(out)
     append_scores(out, scores)
     return scores
+
+
+def _tell_unreadable(step: Plan, part: LabelledSet, features: FeatureStore, say: Say) -> None:
+    bad = features.bad(part)
+    if bad:
+        key, reason = bad[0]
+        left_out = f"left out {len(bad)} of {len(part)} {part.split} pictures, unreadable"
+        say(f"{step.title}: {left_out} ({key}: {reason})")
 
 
 def _known(out: Path, about: About) -> list[Score]:
