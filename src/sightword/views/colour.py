@@ -1,8 +1,8 @@
 """Colour jitter, grayscale and solarisation of a batch, each sample with its own parameters.
 
 Samples that share an order of the jitter's four steps are worked on together, in blocks that fit the
-cache. Every value is made by elementwise arithmetic and by sums of whole numbers, so a sample's
-pixels cannot depend on the batch around it.
+cache. Every value is made by elementwise arithmetic and by sums of whole numbers, so a sample's pixels cannot
+depend on the batch around it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from sightword.views.blocks import blocks
 from sightword.words import Jitter
 
-Values: TypeAlias = Float[np.ndarray, "n 3 s s"]  # float32 levels in [0, 255]
+Values: TypeAlias = Float[np.ndarray, "n 3 s s"]  # float32, whole levels from 0 to 255
 Planes: TypeAlias = Float[np.ndarray, "n s s"]
 Amount: TypeAlias = Float[np.ndarray, "n 1 1 1"]
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as PIL's mode L
+LUMA = (19595, 38470, 7471)  # ITU-R 601-2 (.299, .587, .114) in units of 2^-16, as PIL
 ORDERS = tuple(permutations(range(4)))  # of brightness, contrast, saturation, hue
 JITTER_DRAWS = 5  # numbers that `draw_jitter` needs for a sample
 
@@ -50,8 +50,9 @@ def draw_jitter(how: Jitter, draws: Float[np.ndarray, "b 5"]) -> JitterDraw:
 def jitter(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " b"], draw: JitterDraw) -> None:
     """`ColorJitter` on the chosen rows of `pictures`, in place.
 
-    Deviations from torchvision on PIL pictures: values are rounded once at the end, not truncated to
-    whole levels after each step and within HSV, and the hue's turn is not cut to 1/255.
+    Brightness, contrast and saturation are torchvision's on PIL pictures to the bit, whole levels after
+    each step included. Deviation: the hue is turned exactly, not by way of 8-bit HSV, whose rounding
+    alone moves a pixel by a level or two.
     """
     amounts = draw.amounts.astype(np.float32)[:, :, None, None, None]
     for order in np.unique(draw.order[chosen]):
@@ -60,15 +61,13 @@ def jitter(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " b"
             x = pictures[rows].astype(np.float32)
             for step in ORDERS[order]:
                 x = _STEPS[step](x, amounts[rows, step])
-            pictures[rows] = np.rint(x, out=x)
+            pictures[rows] = x
 
 
 def grayscale(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " b"]) -> None:
     """The chosen rows in gray, in place, to the bit as PIL's `convert("L")`."""
     for rows in blocks(np.flatnonzero(chosen), pictures.shape[-1]):
-        red, green, blue = pictures[rows].astype(np.uint32).swapaxes(0, 1)
-        gray = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-        pictures[rows] = gray[:, None]
+        pictures[rows] = _gray(pictures[rows].astype(np.float32))
 
 
 def solarize(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " b"]) -> None:
@@ -79,15 +78,14 @@ def solarize(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " 
 
 def _brighten(x: Values, factor: Amount) -> Values:
     x *= factor
-    return np.minimum(x, 255, out=x)
+    return _whole_levels(x)
 
 
 def _contrast(x: Values, factor: Amount) -> Values:
-    """Away from the picture's mean gray, which PIL rounds to a whole level."""
-    levels = _gray(x)
-    np.rint(levels, out=levels)  # whole numbers, so that no order of summation shows in the sum
-    total = levels.sum(axis=(2, 3), keepdims=True, dtype=np.float64)
-    return _blend(x, np.floor(total / levels[0].size + 0.5).astype(np.float32), factor)
+    """Away from the picture's mean gray, a whole level."""
+    gray = _gray(x)
+    mean = gray.sum(axis=(2, 3), keepdims=True, dtype=np.float64) / gray[0].size
+    return _blend(x, np.floor(mean + 0.5).astype(np.float32), factor)
 
 
 def _saturate(x: Values, factor: Amount) -> Values:
@@ -95,21 +93,26 @@ def _saturate(x: Values, factor: Amount) -> Values:
     return _blend(x, _gray(x), factor)
 
 
-def _blend(
-    x: Values,
-    origin: Float[np.ndarray, "n 1 _ _"],
-    factor: Amount,
-) -> Values:
+def _blend(x: Values, origin: Float[np.ndarray, "n 1 _ _"], factor: Amount) -> Values:
+    x -= origin
     x *= factor
-    x += origin * (1 - factor)
-    return np.clip(x, 0, 255, out=x)
+    x += origin
+    return _whole_levels(x)
+
+
+def _whole_levels(x: Values) -> Values:
+    np.clip(x, 0, 255, out=x)
+    return np.floor(x, out=x)
 
 
 def _gray(x: Values) -> Float[np.ndarray, "n 1 s s"]:
+    """PIL's mode L, to the bit: its whole-number arithmetic fits the 24 bits of a float32."""
     gray = x[:, :1] * np.float32(LUMA[0])
     gray += x[:, 1:2] * np.float32(LUMA[1])
     gray += x[:, 2:] * np.float32(LUMA[2])
-    return gray
+    gray += 2**15
+    gray *= 2**-16
+    return np.floor(gray, out=gray)
 
 
 def _turn_hue(x: Values, turns: Amount) -> Values:
@@ -125,7 +128,7 @@ def _turn_hue(x: Values, turns: Amount) -> Values:
         share -= 1
         share *= chroma
         np.add(value, share, out=x[:, channel])
-    return x
+    return np.rint(x, out=x)
 
 
 def _hexagon(red: Planes, green: Planes, blue: Planes) -> tuple[Planes, Planes, Planes]:

@@ -26,7 +26,7 @@ def decode(
     Args:
         data: the file.
         key: the sample's name, for the error.
-        max_pixels: larger pictures are refused before they are decoded.
+        max_pixels: larger pictures are refused before they are decoded (Pillow refuses 179 million anyway).
         shortest: 0, or allow JPEGs to be decoded smaller by a factor of the DCT (faster), as long as
             neither side gets shorter than this. Deviation where it is used: less detail in small crops.
 

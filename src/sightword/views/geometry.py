@@ -54,6 +54,8 @@ def cut(
     images: Pictures, crops: Int[np.ndarray, "b 4"], flipped: Bool[np.ndarray, " b"], size: int
 ) -> UInt8[np.ndarray, "b 3 s s"]:
     """Crop, resize to `size` pixels square (antialiased bilinear) and flip those that are `flipped`."""
+    if len(images) == 0:
+        return np.empty((0, 3, size, size), dtype=np.uint8)
     with torch.inference_mode():
         parts = [
             F.interpolate(_crop(image, *crop), size=(size, size), mode="bilinear", antialias=True)

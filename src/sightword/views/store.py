@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import final
+from typing import TypeAlias, final
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from sightword.views.decode import decode
 from sightword.views.geometry import Pictures
 
 log = logging.getLogger(__name__)
+Pixels: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
+Decoder: TypeAlias = Callable[[bytes, str], Pixels]
+
 MIB = 2**20
 CHUNK = 512  # pictures decoded between two looks at the budget
 
@@ -39,6 +42,40 @@ class DecodedStore:
         self._pixels, self._starts, self._sizes, self.bad = pixels, starts, sizes, dict(bad)
         self._stacked = self._stack()
 
+    @staticmethod
+    def load(
+        read: Callable[[int], bytes],
+        keys: Sequence[str],
+        budget_mib: float,
+        threads: int | None = None,
+        decoder: Decoder = decode,
+    ) -> DecodedStore | None:
+        """Decode every sample with a pool of threads, or give up as soon as they do not fit.
+
+        Args:
+            read: the file of sample i as bytes; may raise `BadSample`.
+            keys: the samples' names; their number is the number of samples.
+            budget_mib: how much memory the decoded pictures may take.
+            threads: of the pool; as many as cores by default. Decoders work without Python's lock.
+            decoder: file and key to pixels.
+
+        Returns:
+            The store, or None (and a line in the log) when the pictures need more than the budget.
+        """
+        loaded: list[Pixels | BadSample] = []
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            for start in range(0, len(keys), CHUNK):
+                chunk = range(start, min(start + CHUNK, len(keys)))
+                loaded += pool.map(lambda sample: _load(read, decoder, sample, keys[sample]), chunk)
+                if sum(it.nbytes for it in loaded if isinstance(it, np.ndarray)) > budget_mib * MIB:
+                    log.warning(
+                        "%d pictures need more than %g MiB decoded: each is decoded whenever it is seen",
+                        len(keys),
+                        budget_mib,
+                    )
+                    return None
+        return _pack(loaded)
+
     def __len__(self) -> int:
         return len(self._sizes)
 
@@ -46,6 +83,11 @@ class DecodedStore:
     def mib(self) -> float:
         """The memory that the pixels take."""
         return self._pixels.numel() / MIB
+
+    @property
+    def shared(self) -> bool:
+        """Whether worker processes see this memory instead of a copy."""
+        return self._pixels.is_shared()
 
     def gather(self, ids: Int[np.ndarray, " b"]) -> Pictures:
         """These samples' pictures: one tensor (b, h, w, 3) when all have one size, else a list of arrays.
@@ -59,7 +101,7 @@ class DecodedStore:
             return self._stacked[torch.from_numpy(ids)]
         return [self._picture(sample) for sample in ids.tolist()]
 
-    def _picture(self, sample: int) -> UInt8[np.ndarray, "h w 3"]:
+    def _picture(self, sample: int) -> Pixels:
         height, width = self._sizes[sample].tolist()
         start = int(self._starts[sample])
         flat: np.ndarray = self._pixels[start : start + height * width * 3].numpy()
@@ -73,55 +115,14 @@ class DecodedStore:
         return self._pixels.view(len(self._sizes), height, width, 3)
 
 
-def decode_all(
-    read: Callable[[int], bytes],
-    keys: Sequence[str],
-    budget_mib: float,
-    threads: int | None = None,
-    decoder: Callable[[bytes, str], UInt8[np.ndarray, "h w 3"]] = decode,
-) -> DecodedStore | None:
-    """Decode every sample with a pool of threads, or give up as soon as they do not fit.
-
-    Args:
-        read: the file of sample i as bytes; may raise `BadSample`.
-        keys: the samples' names; their number is the number of samples.
-        budget_mib: how much memory the decoded pictures may take.
-        threads: of the pool; as many as cores by default. Decoders work without Python's lock.
-        decoder: bytes and key to pixels.
-
-    Returns:
-        The store, or None (and a line in the log) when the pictures need more than the budget.
-    """
-
-    limit = budget_mib * MIB
-    loaded: list[UInt8[np.ndarray, "_ _ 3"] | BadSample] = []
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for start in range(0, len(keys), CHUNK):
-            chunk = range(start, min(start + CHUNK, len(keys)))
-            loaded += pool.map(lambda sample: _load(read, decoder, sample, keys[sample]), chunk)
-            if sum(picture.nbytes for picture in loaded if isinstance(picture, np.ndarray)) > limit:
-                log.warning(
-                    "%d pictures need more than %g MiB decoded: each is decoded anew whenever it is seen",
-                    len(keys),
-                    budget_mib,
-                )
-                return None
-    return _pack(loaded)
-
-
-def _load(
-    read: Callable[[int], bytes],
-    decoder: Callable[[bytes, str], UInt8[np.ndarray, "h w 3"]],
-    sample: int,
-    key: str,
-) -> UInt8[np.ndarray, "h w 3"] | BadSample:
+def _load(read: Callable[[int], bytes], decoder: Decoder, sample: int, key: str) -> Pixels | BadSample:
     try:
         return decoder(read(sample), key)
     except BadSample as error:
         return error
 
 
-def _pack(loaded: list[UInt8[np.ndarray, "_ _ 3"] | BadSample]) -> DecodedStore:
+def _pack(loaded: list[Pixels | BadSample]) -> DecodedStore:
     """One block of memory. Where all pictures have one size, a bad one has an empty place of that size."""
     bad = {i: (it.key, it.reason) for i, it in enumerate(loaded) if isinstance(it, BadSample)}
     shapes = {picture.shape[:2] for picture in loaded if isinstance(picture, np.ndarray)}
