@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from sightword.errors import SightwordError
 
-
-class Write(Protocol):
-    """Writes a file's whole content."""
-
-    def __call__(self, file: BinaryIO, /) -> object: ...
+Write = Callable[[BinaryIO], object]  # writes a file's whole content
 
 
 def cache_dir() -> Path:

@@ -105,9 +105,10 @@ class ClipTokenizer(Tokenizer):
         return _bytes_of(tokens.replace("</w>", " ")).decode("utf-8", errors="replace").strip()
 
     def _encode(self, cleaned: list[str]) -> list[list[int]]:
-        encoded = super()._encode(cleaned)
+        plain = [text if text.isascii() and "_of_text>" not in text else "" for text in cleaned]
+        encoded = super()._encode(plain)
         for row, text in enumerate(cleaned):
-            if not text.isascii() or "_of_text>" in text:
+            if text != plain[row]:
                 encoded[row] = self._encode_pieces(self._pieces.findall(text))
         return encoded
 
