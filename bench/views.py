@@ -1,4 +1,4 @@
-"""How fast views are made, against the usual pipeline: `python bench/views.py [--rounds 9] [--out views.json]`.
+"""How fast views are made, against the usual pipeline: `python bench/views.py [--rounds 9] [--out FILE]`.
 
 The reference does what torchvision's transforms do on PIL pictures (RandomResizedCrop, ColorJitter,
 RandomGrayscale, GaussianBlur, flip, ToTensor, Normalize), one picture at a time: it is the pipeline that
@@ -55,7 +55,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, help="append a line of JSON to this file")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/bench/views.jsonl"), help="a line of JSON is appended here"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'setting':<42}{'reference':>12}{'sightword':>12}   pictures/s, one thread")
@@ -64,11 +66,15 @@ def main() -> None:
         theirs, ours = rates(setting, given.rounds)
         rows.append({"setting": setting.name, "reference": theirs, "sightword": ours, "ratio": ours / theirs})
         print(f"{setting.name:<42}{theirs:>12.0f}{ours:>12.0f}   {ours / theirs:.1f} x")
-    line = {"benchmark": "views", "rounds": given.rounds, "machine": platform.processor(), "rows": rows}
-    print(json.dumps(line))
-    if given.out:
-        with given.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    line = {
+        "benchmark": "views",
+        "rounds": given.rounds,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "rows": rows,
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    with given.out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def settings() -> list[Setting]:

@@ -43,9 +43,9 @@ def decode(
         return _decode_any(data, max_pixels)
     except _RefusedError as error:
         raise BadSample(key, str(error)) from error
-    except (
-        Exception
-    ) as error:  # a decoder may raise anything on broken bytes, and one file must not end a run
+    except UnidentifiedImageError as error:
+        raise BadSample(key, "not a readable picture: of no known format") from error
+    except Exception as error:  # decoders raise anything on broken bytes, and one file must not end a run
         raise BadSample(key, f"not a readable picture: {error or type(error).__name__}") from error
 
 
