@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import colorsys
 import dataclasses
+import io
 import json
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,16 +14,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
 from safetensors.numpy import save_file
 from torch import Tensor
 
 from sightword.config import Config, DataConfig, ModelConfig, to_toml
-from sightword.evaluation.benchmarks import Benchmark, LabelledSet, open_benchmark
+from sightword.evaluation.benchmarks import LabelledSet, open_benchmark
 from sightword.evaluation.run import evaluate
 from sightword.views.decode import decode
 from sightword.views.evaluation import centre
 
 BATCH = 64
+ARMS = (  # directory, objective, steps, FLOPs a step, blur of what it sees
+    ("clip", "clip", 400, 1e11, 0.35),
+    ("slip", "clip + simclr", 400, 2.7e11, 0.22),
+    ("clip-equal-flops", "clip", 1080, 1e11, 0.30),
+)
+ARTISTS = {"ann": "MIT", "bert": "CC-BY-4.0", "cleo": "MIT", "dora": "Apache-2.0"}
+ATTACKS = ("<script>document.title='taken'</script>", "\"><img src=x onerror=\"document.title='taken'\">", "</script><b>&amp;")
+CAPTIONS = (*ATTACKS, *(f"shape {number}" for number in range(len(ATTACKS), 30)))
 TERMS = {"clip": 5.0, "simclr": 4.2, "mae": 1.0}
 
 
@@ -67,13 +79,12 @@ class PrototypeModel:
     `blur` is how much noise it adds to what it sees, so that runs differ as runs do.
     """
 
-    def __init__(self, name: str, blur: float, steps: int, flops_per_step: float, benchmark: Benchmark) -> None:
-        assert benchmark.train is not None
+    def __init__(self, name: str, blur: float, steps: int, flops_per_step: float, train: LabelledSet) -> None:
         self.name, self.weights_hash, self.image_size, self.has_text = name, f"{name:f<16}"[:16], 8, True
         self.step, self.samples, self.flops = steps, steps * BATCH, steps * flops_per_step
         self._noise = torch.Generator().manual_seed(len(name))
         self._blur = blur
-        self._means = _means(benchmark.train, self.image_size)
+        self._means = _means(train, self.image_size)
 
     def encode_image(self, images: UInt8[Tensor, "b 3 h w"], project: bool = False) -> Float[Tensor, "b d"]:
         seen = images.flatten(1).float() / 255 - 0.8
@@ -104,15 +115,44 @@ def write_pictures(out: Path, count: int = 8, size: int = 48) -> None:
     save_file({"original": original, "masked": masked, "reconstructed": painted}, folder / "mae.safetensors")
 
 
-def write_three_runs(root: Path, place: str, tasks: Sequence[str] = ("zeroshot", "retrieval", "knn")) -> list[Path]:
+def write_three_runs(root: Path, tasks: Sequence[str] = ("zeroshot", "retrieval", "knn")) -> list[Path]:
     """A run, a run with a second objective on the same samples, and the first again at the second's FLOPs."""
-    benchmark = open_benchmark(place)
-    arms = (("clip", "clip", 400, 1e11, 0.30), ("slip", "clip + simclr", 400, 2.7e11, 0.22),
-            ("clip-equal-flops", "clip", 1080, 1e11, 0.24))  # fmt: skip
-    for name, objective, steps, flops, blur in arms:
-        out = root / name
-        write_records(out, objective, steps, flops, seed=len(name))
-        model = PrototypeModel(name, blur, steps, flops, benchmark)
-        evaluate(model, out, [place], tasks, say=lambda line: None)
+    train = open_benchmark("demo").train
+    assert train is not None
+    for name, objective, steps, flops, blur in ARMS:
+        write_records(root / name, objective, steps, flops, seed=len(name))
+        evaluate(PrototypeModel(name, blur, steps, flops, train), root / name, ["demo"], tasks, say=lambda line: None)
     write_pictures(root / "slip")
-    return [root / arm[0] for arm in arms]
+    return [root / arm[0] for arm in ARMS]
+
+
+def write_demo_tar(path: Path) -> None:
+    """A tar like the demo's but small: coloured shapes by four artists, some captions being attacks on a page."""
+    with tarfile.open(path, "w") as tar:
+        for number, caption in enumerate(CAPTIONS):
+            unseen = number >= len(CAPTIONS) - 4
+            for artist, licence in ARTISTS.items():
+                split = "test_concept" if unseen else "test_artist" if artist == "dora" else "train"
+                fields = {"split": split, "vendor": artist, "license": licence, "group": f"group {number % 3}"}
+                stem = f"{number:02d}_{artist}"
+                _add(tar, f"{stem}.png", _draw(number, len(artist)))
+                _add(tar, f"{stem}.txt", caption.encode())
+                _add(tar, f"{stem}.json", json.dumps(fields).encode())
+
+
+def _draw(number: int, hand: int) -> bytes:
+    """One of three shapes in one of ten colours, drawn a little differently by each hand."""
+    colour = tuple(round(255 * c) for c in colorsys.hsv_to_rgb(number % 10 / 10, 0.9, 0.5 + 0.08 * hand))
+    picture = Image.new("RGB", (32, 32), "white")
+    box = (4 + hand, 5, 27, 28 - hand)
+    pen = ImageDraw.Draw(picture)
+    (pen.ellipse, pen.rectangle, pen.chord)[number // 10](box, *([20, 200] if number // 10 == 2 else []), fill=colour)
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))

@@ -16,7 +16,7 @@ from sightword.report.records import Run
 from sightword.report.tables import run_name
 from sightword.report.thumbnails import Thumbnails
 
-EACH = 3  # examples of a kind when two runs are compared
+EACH = 4  # examples of a kind when two runs are compared
 ALONE = 6  # and when there is one run
 
 
@@ -137,7 +137,8 @@ def _example(
 def _bars(answers: Answers, row: int) -> Markup:
     """The five likeliest names; the right one is set apart by weight, colour and a tick."""
     guesses = zip(answers.tops[row].tolist(), answers.shares[row].tolist(), strict=True)
-    return tag("ol", *(_bar(answers.names[top], share, top == answers.labels[row]) for top, share in guesses))
+    truth = int(answers.labels[row])
+    return tag("ol", *(_bar(answers.names[top], share, top == truth) for top, share in guesses))
 
 
 def _bar(name: str, share: float, right: bool) -> Markup:

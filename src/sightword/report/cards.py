@@ -8,7 +8,7 @@ from sightword.evaluation.compare import Difference
 from sightword.report import phrases
 from sightword.report.fairness import Fair
 from sightword.report.figures import interval_strip
-from sightword.report.markup import Markup, tag
+from sightword.report.markup import Markup, join, tag
 from sightword.report.paired import is_shown, survives
 from sightword.report.records import Measure
 from sightword.report.verdicts import Verdict, budget, in_common, numbers, price
@@ -23,13 +23,20 @@ def _card(verdict: Verdict) -> Markup:
     found = {measure: d for measure, d in verdict.paired.found.items() if measure.is_main}
     return tag(
         "article",
-        tag("p", phrases.capital(budget(verdict.fair)), class_="eyebrow"),
+        tag("p", _about(verdict), class_="eyebrow"),
         tag("p", numbers(verdict), class_="says"),
         tag("p", f"{price(verdict.fair)} {in_common(verdict.fair)}", class_="note"),
         _table(verdict.fair, found) if found else "",
         tag("p", _corrected(verdict), class_="note"),
         class_="verdict",
     )
+
+
+def _about(verdict: Verdict) -> Markup:
+    """The budget, and what the headline rests on."""
+    measure = verdict.measure if verdict.deciding else None
+    on = f", {phrases.metric(measure)} on {phrases.place(measure)}" if measure else ""
+    return join([tag("strong", phrases.capital(budget(verdict.fair))), on])
 
 
 def _table(fair: Fair, found: dict[Measure, Difference]) -> Markup:

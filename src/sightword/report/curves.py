@@ -11,7 +11,6 @@ from sightword.report.markup import Markup, join, tag
 from sightword.report.records import Measure, Run
 
 SAMPLES = Axis("samples seen", phrases.short_count)
-FLOPS = Axis("training FLOPs", phrases.power)
 PERCENT = Axis("", lambda value: f"{100 * value:.3g}{phrases.THIN}%")
 LOSS = Axis("", lambda value: f"{value:.3g}")
 
@@ -43,10 +42,18 @@ def _row(title: str, y: Axis, over_samples: list[Series], over_flops: list[Serie
         tag(
             "div",
             line_chart(f"{title} over samples seen", over_samples, SAMPLES, y),
-            line_chart(f"{title} over training FLOPs", over_flops, FLOPS, y),
+            line_chart(f"{title} over training FLOPs", over_flops, _flops(over_flops), y),
             class_="pair",
         ),
     )
+
+
+def _flops(series: Sequence[Series]) -> Axis:
+    """FLOPs in units of a power of ten that stands in the axis's name, so that ticks stay short."""
+    most = max(x for one in series for x in one.xs)
+    exponent = math.floor(math.log10(most)) if most > 0 else 0
+    unit = phrases.power(10.0**exponent).split(" ")[-1]
+    return Axis(f"training FLOPs, {phrases.TIMES} {unit}", lambda value: f"{value / 10.0**exponent:.3g}")
 
 
 def _scores(runs: Sequence[Run], measure: Measure, over: str) -> list[Series]:

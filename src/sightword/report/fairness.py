@@ -57,5 +57,5 @@ def _same_flops(a: Run, b: Run) -> bool:
     return _near(a.flops, b.flops, FLOPS_APART)
 
 
-def _near(a: float, b: float, apart: float) -> bool:
+def _near(a: int | float, b: int | float, apart: float) -> bool:
     return min(a, b) > 0 and abs(a - b) <= apart * max(a, b)

@@ -12,6 +12,7 @@ from sightword.report.markup import Markup, join, tag
 WIDTH, HEIGHT = 420.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 12.0, 38.0
 SHAPES, COLOURS = 4, 7
+FEW = 16  # points of a line that get a dot each
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,11 @@ class Series:
     """One line: its points, an optional interval at each, and which of the page's colours it takes."""
 
     label: str
-    xs: Sequence[float]
-    ys: Sequence[float]
+    xs: Sequence[int | float]
+    ys: Sequence[int | float]
     colour: int
-    lows: Sequence[float] = ()
-    highs: Sequence[float] = ()
+    lows: Sequence[int | float] = ()
+    highs: Sequence[int | float] = ()
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class Axis:
 
 
 def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
-    """Lines over a common axis; every point can be read by hovering. Dots where points are few."""
+    """Lines over a common axis; every dot can be read by hovering. A long line has one at its end."""
     x_ticks = _ticks([v for s in series for v in s.xs])
     y_ticks = _ticks([v for s in series for v in (*s.ys, *s.lows, *s.highs)])
     across = _scale(x_ticks, LEFT, WIDTH - RIGHT)
     down = _scale(y_ticks, HEIGHT - BOTTOM, TOP)
-    marks = join(_line(one, across, down, x, y) for one in series)
+    marks = join(_line(one, across, down, x, y) for one in reversed(series))
     return tag(
         "svg",
         tag("title", title),
@@ -53,7 +54,7 @@ def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup
     )
 
 
-def thin_out(xs: Sequence[float], ys: Sequence[float], most: int = 160) -> tuple[list[float], list[float]]:
+def thin_out(xs: Sequence[int | float], ys: Sequence[int | float], most: int = 160) -> tuple[list[float], list[float]]:
     """At most `most` points, each the mean of as many neighbours as are needed."""
     stride = -(-len(xs) // most)
     groups = range(0, len(xs), max(stride, 1))
@@ -90,7 +91,7 @@ def marker(shape: int, x: float, y: float, r: float, said: str = "", **attribute
     return tag("path", *title, d=path, **attributes)
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
+def _ticks(values: Sequence[int | float]) -> list[float]:
     low, high = min(values), max(values)
     if low == high:
         low, high = min(low, 0.0), max(high, 0.0) or 1.0
@@ -132,10 +133,10 @@ def _line(
     parts: list[Markup] = [_band(one, across, down)]
     if len(spots) > 1:
         parts.append(tag("path", tag("title", one.label), d=path, class_="line"))
-    if len(spots) <= 16:
-        for (a, b), x_value, y_value in zip(spots, one.xs, one.ys, strict=True):
-            said = f"{one.label}: {y.write(y_value)} at {x.write(x_value)} ({x.label})"
-            parts.append(marker(one.colour, a, b, 3.6, said, class_="dot"))
+    dotted = range(len(spots)) if len(spots) <= FEW else [len(spots) - 1]
+    for i in dotted:
+        said = f"{one.label}: {y.write(one.ys[i])} at {x.write(one.xs[i])} ({x.label})"
+        parts.append(marker(one.colour, *spots[i], 4.0, said, class_="dot"))
     return tag("g", *parts, class_=f"c{one.colour % COLOURS}")
 
 

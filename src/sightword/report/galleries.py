@@ -41,9 +41,9 @@ def zero_shot(cast: Cast) -> Section:
     runs, colours = [run for run, _, _ in found], [colour for _, colour, _ in found]
     first = answers_in(found[0][2])
     lead = (
-        f"Each picture of {_place(test)} is named with one of {len(first.names):,} names that no classifier was "
-        "trained on. Drawn by lot with a fixed seed, equally many from each kind. Shares are the softmax of 100 "
-        "times the cosine."
+        f"The encoder chooses one of {len(first.names):,} names for each picture of {_place(test)}: the one whose "
+        "caption lies nearest. Drawn by lot with a fixed seed, equally many of each kind; shares are the softmax "
+        "of 100 times the cosine."
     )
     body = examples(runs, [answers_in(o) for _, _, o in found], colours, cast.shown.pictures, _place(test))
     return Section(anchor, title, lead, body)
@@ -110,7 +110,7 @@ def embedding(cast: Cast) -> Section:
             "map", "A map of what it sees", "", Markup(""), "No run kept features of these pictures."
         )
     keys, rows = in_common([s.keys for _, _, s in found])
-    chosen = sorted(draw(f"map {_place(test)}", range(len(keys)), POINTS))
+    chosen = draw(f"map {_place(test)}", range(len(keys)), POINTS)
     shown = [keys[i] for i in chosen]
     clouds = [
         Cloud(run.label, colour, lay_out(s.features[[int(r[i]) for i in chosen]]))

@@ -73,7 +73,7 @@ def _map(cloud: Cloud, keys: Sequence[str], kinds: Sequence[int], pictures: Thum
     places = MARGIN + cloud.spots * (SIZE - 2 * MARGIN)
     dots = (
         marker(
-            kind // COLOURS + kind,
+            kind,
             float(x),
             float(y),
             3.4,
@@ -113,12 +113,12 @@ def _legend(names: Sequence[str]) -> Markup:
                 "li",
                 tag(
                     "svg",
-                    marker(kind // COLOURS + kind, 6, 6, 4.4, fill="var(--run)"),
+                    marker(kind, 6.0, 6.0, 4.4, fill="var(--run)"),
                     viewBox="0 0 12 12",
                     class_=f"c{kind % COLOURS}",
                     aria_hidden="true",
                 ),
-                name.replace("-", " "),
+                name,
                 data_g=kind,
                 tabindex=0,
             )

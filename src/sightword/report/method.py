@@ -17,7 +17,7 @@ def method(runs: Sequence[Run], licences: Mapping[str, int]) -> Markup:
     """What a reader needs to check the page or to make it again."""
     parts = [
         tag("h3", "Make it again"),
-        tag("pre", "\n".join(_commands(runs)), tabindex=0),
+        tag("pre", _commands(runs), tabindex=0),
         *(_run_details(run) for run in runs),
         *_protocols(runs),
         _licences(licences),
@@ -25,14 +25,24 @@ def method(runs: Sequence[Run], licences: Mapping[str, int]) -> Markup:
     return join(parts)
 
 
-def _commands(runs: Sequence[Run]) -> list[str]:
-    """A run's config.toml is the whole of its configuration, so the command names that file."""
-    trained = [
-        f"sightword train --config {shlex.quote(str(run.path / 'config.toml'))} --out {shlex.quote(run.name + '-again')}"
-        for run in runs
-        if run.config
+def _commands(runs: Sequence[Run]) -> str:
+    """A run's config.toml is the whole of its configuration, so training starts from that file."""
+    scored = {str(s.record["place"]): None for run in runs for s in run.scores if s.record.get("place")}
+    tasks = {measure.task: None for run in runs for measure in run.final}
+    again = [shlex.quote(f"{run.path}-again") for run in runs]
+    lines = [
+        "python - <<'END'",
+        "import dataclasses, pathlib, sightword",
+        "from sightword import config",
+        f"for run in {[str(run.path) for run in runs]}:",
+        "    again = dataclasses.replace(config.load(pathlib.Path(run)), out=f'{run}-again')",
+        "    sightword.train(again)",
+        "END",
     ]
-    return [*trained, f"sightword report {' '.join(shlex.quote(str(run.path)) for run in runs)}"]
+    if scored:
+        how = f"--on {shlex.quote(','.join(scored))} --tasks {','.join(tasks)}"
+        lines += [f"sightword evaluate {run} {how}" for run in again]
+    return "\n".join([*lines, f"sightword report {' '.join(again)}"])
 
 
 def _run_details(run: Run) -> Markup:
@@ -48,29 +58,32 @@ def _run_details(run: Run) -> Markup:
     hashes = {str(score.record.get("weights_hash")) for score in run.final.values()} - {"None"}
     if hashes:
         rows["weights scored"] = ", ".join(sorted(hashes))
-    return tag("details", tag("summary", f"Run {run.label}"), _definitions(rows))
+    return tag("details", tag("summary", run.label), _definitions(rows))
 
 
 def _protocols(runs: Sequence[Run]) -> list[Markup]:
-    scores: dict[str, Score] = {}
-    for run in runs:
-        for measure, score in run.final.items():
-            said = f"{phrases.metric(measure)} on {phrases.place(measure)}"
-            scores.setdefault(said, score)
+    """One entry for each task on each split: its metrics share examples and protocol."""
+    scores: dict[str, list[Score]] = {}
+    for measure, score in {m: s for run in reversed(runs) for m, s in run.final.items()}.items():
+        scores.setdefault(f"{phrases.task(measure.task)} on {phrases.place(measure)}", []).append(score)
     return [
-        tag(
-            "details",
-            tag("summary", f"Score {said}"),
-            _definitions(
-                {
-                    "examples": phrases.count(score.n),
-                    **_flat(score.record.get("protocol")),
-                    "data hash": score.record.get("data_hash", phrases.NONE),
-                }
-            ),
-        )
-        for said, score in scores.items()
+        tag("details", tag("summary", phrases.capital(said)), _protocol(found))
+        for said, found in scores.items()
     ]
+
+
+def _protocol(found: Sequence[Score]) -> Markup:
+    first = found[0].record
+    rows = {
+        "metrics": ", ".join(score.measure.metric for score in found),
+        "examples": phrases.count(found[0].n),
+        "intervals": ", ".join(
+            dict.fromkeys(str(s.record["interval"]) for s in found if "interval" in s.record)
+        ),
+        **_flat(first.get("protocol")),
+        "data hash": first.get("data_hash", phrases.NONE),
+    }
+    return _definitions({name: value for name, value in rows.items() if value not in ("", None)})
 
 
 def _flat(protocol: object) -> dict[str, object]:

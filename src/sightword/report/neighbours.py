@@ -13,7 +13,7 @@ from sightword.report.records import Run
 from sightword.report.tables import run_name
 
 QUERIES = 8
-NEAREST = 7
+NEAREST = 5
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,12 @@ def points_interval(low: float, high: float) -> str:
     return f"{points(low).lstrip('+')} to {points(high).lstrip('+')}"
 
 
-def count(number: float) -> str:
+def count(number: int | float) -> str:
     """157440 is "157,440"."""
     return f"{round(number):,}"
 
 
-def short_count(number: float) -> str:
+def short_count(number: int | float) -> str:
     """For axes: 1.5 k, 2 M, 3 G."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= size:
@@ -52,7 +52,7 @@ def short_count(number: float) -> str:
     return f"{number:.4g}"
 
 
-def power(number: float, digits: int = 2) -> str:
+def power(number: int | float, digits: int = 2) -> str:
     """3.1e15 is "3.1 × 10¹⁵"."""
     if number == 0:
         return "0"
@@ -60,17 +60,21 @@ def power(number: float, digits: int = 2) -> str:
     return f"{mantissa} {TIMES} 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
-def ratio(numerator: float, denominator: float) -> str:
+def ratio(numerator: int | float, denominator: int | float) -> str:
     """How many times: "2.7×"; empty when there is nothing to divide by."""
     return f"{numerator / denominator:.1f}{TIMES}" if denominator else ""
 
 
+def task(name: str) -> str:
+    """A task in words."""
+    return _TASKS.get(name, name.replace("_", " "))
+
+
 def metric(measure: Measure) -> str:
     """A metric in words: "zero-shot, top-1", "image retrieval, recall@5"."""
-    task = _TASKS.get(measure.task, measure.task.replace("_", " "))
     if "_retrieval_recall@" in measure.metric:
         return measure.metric.replace("_retrieval_recall@", " retrieval, recall@")
-    return f"{task}, {_METRICS.get(measure.metric, measure.metric.replace('_', ' '))}"
+    return f"{task(measure.task)}, {_METRICS.get(measure.metric, measure.metric.replace('_', ' '))}"
 
 
 def place(measure: Measure) -> str:

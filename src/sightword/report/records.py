@@ -119,20 +119,15 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     """
     if not paths:
         raise SightwordError("no run to report on; give one or more run directories, e.g. runs/demo/*")
-    bare = [_read_run(Path(path)) for path in dict.fromkeys(paths)]
-    shared = Counter(run.objective for run in bare)
-    taken = Counter(run.name for run in bare)
-    labels = [
-        run.objective
-        if shared[run.objective] == 1
-        else f"{run.objective} ({run.name if taken[run.name] == 1 else run.path})"
-        for run in bare
-    ]
-    return [_labelled(run, label) for run, label in zip(bare, labels, strict=True)]
+    runs = [_read_run(Path(path)) for path in dict.fromkeys(paths)]
+    return [replace(run, label=label) for run, label in zip(runs, _labels(runs), strict=True)]
 
 
-def _labelled(run: Run, label: str) -> Run:
-    return replace(run, label=label)
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Each run's objective; its directory where two share one; whole paths where even those are alike."""
+    shared = Counter(run.objective for run in runs)
+    short = [run.objective if shared[run.objective] == 1 else run.name for run in runs]
+    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
 
 
 def _read_run(path: Path) -> Run:

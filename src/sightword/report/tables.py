@@ -9,14 +9,14 @@ from sightword.report import phrases
 from sightword.report.figures import COLOURS, marker
 from sightword.report.markup import Markup, join, tag
 from sightword.report.paired import is_shown
-from sightword.report.records import Measure, Run, measures
+from sightword.report.records import Measure, Run, Score, measures
 
 Differences = Mapping[str, Mapping[Measure, Difference]]  # from the first run, by the other run's label
 
 
 def run_name(run: Run, colour: int) -> Markup:
     """A run's label with the mark that it has in every figure."""
-    mark = tag("svg", marker(colour, 6, 6, 4.6), viewBox="0 0 12 12", aria_hidden="true")
+    mark = tag("svg", marker(colour, 6.0, 6.0, 4.6), viewBox="0 0 12 12", aria_hidden="true")
     return tag("span", mark, tag("span", run.label), class_=f"run c{colour % COLOURS}")
 
 
@@ -74,7 +74,17 @@ def _score_bodies(
 def _score_row(runs: Sequence[Run], measure: Measure, against_first: Differences) -> Markup:
     differences = (against_first.get(run.label, {}).get(measure) for run in runs)
     cells = (_cell(run, measure, found) for run, found in zip(runs, differences, strict=True))
-    return tag("tr", tag("th", phrases.metric(measure), scope="row"), *cells)
+    about = next((_of_how_many(run.final[measure]) for run in runs if measure in run.final), "")
+    return tag("tr", tag("th", phrases.metric(measure), tag("small", about), scope="row"), *cells)
+
+
+def _of_how_many(score: Score) -> str:
+    """How many answers there were to choose from, and how many examples."""
+    protocol = score.record.get("protocol")
+    known = protocol if isinstance(protocol, Mapping) else {}
+    choices = known.get("classes") or known.get("labels")
+    among = f"{phrases.count(choices)} {known.get('target', 'classes')}, " if isinstance(choices, int) else ""
+    return f"{among}n {phrases.count(score.n)}"
 
 
 def _cell(run: Run, measure: Measure, difference: Difference | None) -> Markup:
