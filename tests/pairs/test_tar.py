@@ -129,3 +129,10 @@ def test_a_tar_that_shrinks_while_open_is_refused(make_tar):
     path.write_bytes(path.read_bytes()[: member.offset + 2])
     with pytest.raises(SightwordError, match="shorter"):
         tar.read(member.offset, member.size)
+
+
+def test_a_cut_inside_a_file_names_it_and_what_it_needs(make_tar):
+    path = make_tar("a.tar", {"a.txt": b"hello", "b.jpg": b"y" * 5000})
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(SightwordError, match=r"ends at byte 3,000 inside 'b\.jpg', which needs 6,536 bytes"):
+        list(Tar(path).members())
