@@ -66,6 +66,19 @@ def test_probes_never_look_at_the_test_part(
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_probes_learn_once_for_all_test_splits(
+    probe: Task, model: ColourModel, benchmark_of_colours: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test, train = benchmark_of_colours.tests[0], benchmark_of_colours.train
+    store = FeatureStore(model, None)
+    first = probe.answer(store, test, train)
+    monkeypatch.setattr(type(probe), "fit", None)
+    assert probe.answer(store, test, train).outcomes.equals(first.outcomes)
+    with pytest.raises(TypeError):
+        probe.answer(FeatureStore(model, None), test, train)
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_probes_need_a_train_split_of_two_classes(
     probe: Task, model: ColourModel, benchmark_of_colours: Benchmark
 ) -> None:
@@ -103,7 +116,7 @@ def test_held_out_skips_unreadable_rows() -> None:
 def test_knn_agrees_with_scikit_learn() -> None:
     known, labels = blobs(200, 5, 0)
     asked, _ = blobs(60, 5, 1)
-    logits = KNN().logits(known, labels, asked, 5, {"k": 20}).exp().numpy()
+    logits = KNN().fit(known, labels, 5, {"k": 20})(asked).exp().numpy()
     unit = known / np.linalg.norm(known, axis=1, keepdims=True)
     peer = KNeighborsClassifier(
         20, metric="cosine", algorithm="brute", weights=lambda d: np.exp((1 - d) / TEMPERATURE)
@@ -125,7 +138,7 @@ def test_linear_probe_is_at_the_optimum_of_its_objective() -> None:
     known, labels = blobs(150, 3, 0)
     asked, _ = blobs(40, 3, 1)
     strength = 0.01
-    found = Linear().logits(known, labels, asked, 3, {"c": strength}).numpy()
+    found = Linear().fit(known, labels, 3, {"c": strength})(asked).numpy()
     train, test = standardised(known, asked)
     np.testing.assert_allclose(train.mean(0), 0, atol=1e-9)
     np.testing.assert_allclose(train.std(0), 1, atol=1e-9)
@@ -168,7 +181,7 @@ def test_a_class_absent_from_training_is_never_predicted() -> None:
     known, labels = blobs(100, 2, 0)
     asked, _ = blobs(10, 2, 1)
     for probe, chosen in ((KNN(), {"k": 5}), (Linear(), {"c": 0.1})):
-        logits = probe.logits(known, labels * 2, asked, 3, chosen)
+        logits = probe.fit(known, labels * 2, 3, chosen)(asked)
         assert (logits.argmax(1) != 1).all()
         assert (logits.softmax(1)[:, 1] == 0).all()
 

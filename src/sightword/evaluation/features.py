@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from sightword.views.evaluation import centre
 
 Kind = Literal["pooled", "projected"]
 KINDS: tuple[Kind, ...] = ("pooled", "projected")
+T = TypeVar("T")
 BATCH = 256
 Pixels = UInt8[np.ndarray, "h w 3"]
 
@@ -87,6 +88,7 @@ class FeatureStore:
         self.model = model
         self._folder = folder
         self._held: dict[str, Features] = {}
+        self._made: dict[str, Any] = {}
 
     def of(self, labelled: LabelledSet, kind: Kind) -> Features:
         """Features of a set, holding at least the kind asked for.
@@ -101,6 +103,12 @@ class FeatureStore:
             self._save(labelled, held)
         self._held[labelled.data_hash] = held
         return held
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What was made of these features under this name, made when first asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     def bad(self, labelled: LabelledSet) -> tuple[tuple[str, str], ...]:
         """(key, reason) of a set's unreadable pictures, none before its features were asked for."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightword.evaluation.features import Encoder
 from sightword.evaluation.labelled import LabelledSet
-from sightword.evaluation.probe import Asked, Held, Known, Learner, Of
+from sightword.evaluation.probe import Asked, Classifier, Held, Known, Learner, Of
 
 TEMPERATURE = 0.07
 NEIGHBOURS = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -45,11 +45,12 @@ class KNN(Learner):
         best = max(right, key=lambda k: (right[k], -k))
         return {"k": best, "held_out_acc1": right[best]}
 
-    def logits(
-        self, known: Known, labels: Of, asked: Asked, classes: int, chosen: Mapping[str, Any]
-    ) -> Float[Tensor, "m c"]:
-        similar, near = neighbours(known, asked, int(chosen["k"]))
-        return vote(similar, torch.from_numpy(labels)[near], classes).log()
+    def fit(self, known: Known, labels: Of, classes: int, chosen: Mapping[str, Any]) -> Classifier:
+        def classify(asked: Asked) -> Float[Tensor, "m c"]:
+            similar, near = neighbours(known, asked, int(chosen["k"]))
+            return vote(similar, torch.from_numpy(labels)[near], classes).log()
+
+        return classify
 
 
 def neighbours(known: Known, asked: Asked, k: int) -> tuple[Float[Tensor, "m k"], Int64[Tensor, "m k"]]:

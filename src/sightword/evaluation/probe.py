@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ Known = Float32[np.ndarray, "n d"]  # features whose labels are known
 Asked = Float32[np.ndarray, "m d"]
 Of = Int64[np.ndarray, " n"]
 Held = Bool[np.ndarray, " n"]
+Classifier = Callable[[Asked], Float[Tensor, "m c"]]  # scores of each class; their softmax is the probability
 
 
 class Learner(Task):
@@ -49,28 +50,33 @@ class Learner(Task):
 
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
         assert train is not None
-        assert train.probed is not None
         assert test.probed is not None
-        known, asked = features.of(train, "pooled"), features.of(test, "pooled")
-        labels, classes = train.probed.of[known.rows], len(train.probed.names)
-        chosen = self.choose(known.values["pooled"], labels, held_out(train, known.rows), classes)
-        logits = self.logits(known.values["pooled"], labels, asked.values["pooled"], classes, chosen)
+        asked = features.of(test, "pooled")
+        chosen, classify = features.once(
+            f"{self.name} {train.data_hash}", lambda: self._learn(features, train)
+        )
         truth = test.probed.of[asked.rows]
-        ranked = rank_classes(logits, torch.from_numpy(truth))
+        ranked = rank_classes(classify(asked.values["pooled"]), torch.from_numpy(truth))
         clusters = test.clusters_of(asked.rows)
         return Answer(
-            classification(ranked.rank, truth, classes, clusters),
+            classification(ranked.rank, truth, len(test.probed.names), clusters),
             classification_table(test.keys_of(asked.rows), truth, ranked, clusters),
             test.probed.names,
             chosen,
         )
+
+    def _learn(self, features: FeatureStore, train: LabelledSet) -> tuple[Mapping[str, Any], Classifier]:
+        """Choose on a split of the training part, then learn from the whole; once for all test splits."""
+        assert train.probed is not None
+        found = features.of(train, "pooled")
+        known, labels, classes = found.values["pooled"], train.probed.of[found.rows], len(train.probed.names)
+        chosen = self.choose(known, labels, held_out(train, found.rows), classes)
+        return chosen, self.fit(known, labels, classes, chosen)
 
     @abstractmethod
     def choose(self, features: Known, labels: Of, held: Held, classes: int) -> Mapping[str, Any]:
         """The setting that does best on the held-out part when learned from the rest."""
 
     @abstractmethod
-    def logits(
-        self, known: Known, labels: Of, asked: Asked, classes: int, chosen: Mapping[str, Any]
-    ) -> Float[Tensor, "m c"]:
-        """Scores of each class for the features asked; their softmax is the probability."""
+    def fit(self, known: Known, labels: Of, classes: int, chosen: Mapping[str, Any]) -> Classifier:
+        """A classifier of features, learned with the chosen setting."""
