@@ -1,5 +1,34 @@
-"""sightword: pre-train image encoders by word and by sight, and measure whether the sight paid."""
+"""sightword: pre-train image encoders by word and by sight, and measure whether the sight paid.
+
+    model = sightword.load("runs/slip")
+    model.encode_image(images), model.encode_text(["a dog"])
+    sightword.train(config), sightword.evaluate(model, Path("runs/slip"), ["demo"], ["zeroshot"])
+
+Imports are lazy: `import sightword` loads no torch.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sightword.evaluation.run import evaluate as evaluate
+    from sightword.report.page import write_report as report
+    from sightword.training.loop import train as train
+    from sightword.training.model import load_model as load
+
 __version__ = "0.1.0"
+_LAZY = {
+    "load": ("sightword.training.model", "load_model"),
+    "train": ("sightword.training.loop", "train"),
+    "evaluate": ("sightword.evaluation.run", "evaluate"),
+    "report": ("sightword.report.page", "write_report"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'sightword' has no attribute '{name}'")
+    module, function = _LAZY[name]
+    return getattr(import_module(module), function)

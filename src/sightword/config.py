@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from sightword.errors import SightwordError, unknown
 
+Precision = Literal["fp32", "bf16", "auto"]
 Pool = Literal["class", "gap", "max", "attention"]
 
 
@@ -106,14 +107,16 @@ class Config:
     steps: int = 0  # 0: given by epochs
     epochs: float = 0.0  # 0: given by steps
     accum_freq: int = 1  # feature-cached chunks a step: memory of batch_size / accum_freq, same result
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "auto"  # auto: bf16 where the processor has instructions for it
     seed: int = 0
     save_every: int = 0  # steps; 0: at the end only
     save_minutes: float = 10.0
     keep_last: int = 2
     log_every: int = 10
+    zeroshot_frequency: int = 0  # steps between zero-shot scores while training; 0: none
     report_to: tuple[str, ...] = ()  # tensorboard, wandb
     device: str = "auto"
+    evaluate_on: str = "auto"  # scored when training ends; auto: the demo when trained on it; "" for nothing
     init_from: str = ""  # another run whose tower weights to start from
 
 

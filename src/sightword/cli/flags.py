@@ -1,0 +1,212 @@
+"""Floor 9. The flags of every command, as dataclasses that tyro reads. No torch here.
+
+A training flag that is not given leaves the recipe's value; `_NAMES` says which setting each one changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
+
+Text = Annotated[str | None, arg(metavar="TEXT")]
+Place = Annotated[str | None, arg(metavar="PATH")]
+Whole = Annotated[int | None, arg(metavar="N")]
+Number = Annotated[float | None, arg(metavar="X")]
+
+
+@dataclass(frozen=True)
+class PairsFlags:
+    """Pictures and captions."""
+
+    data: Annotated[str | None, arg(metavar="PATH")] = None
+    """demo, x.tar, 'cc/{000..110}.tar', a folder of tars; `a::b` joins"""
+    split: Text = None
+    """keep samples whose json field `split` is this (demo: train)"""
+    captions: Annotated[str | None, arg(metavar="POLICY")] = None
+    """label, label-tags or label-tags-languages"""
+    tokenizer: Annotated[str | None, arg(metavar="clip|learned")] = None
+    """CLIP's vocabulary, or a small one learned from the captions"""
+
+
+@dataclass(frozen=True)
+class LearningFlags:
+    """What is learned, and how."""
+
+    objective: Annotated[str | None, arg(metavar="SUM")] = None
+    """a weighted sum, such as "clip + 1.0 * simclr" (see --list)"""
+    model: Annotated[str | None, arg(metavar="NAME")] = None
+    """vit-tiny, resnet-tiny, vit-s16, vit-b16, ... (see --list)"""
+    init_from: Annotated[str | None, arg(metavar="RUN")] = None
+    """start with another run's image tower"""
+    lr: Number = None
+    """peak learning rate"""
+    wd: Number = None
+    """weight decay"""
+    warmup: Annotated[float | None, arg(metavar="SHARE")] = None
+    """share of training in which the learning rate rises"""
+    ema: Number = None
+    """momentum of an average of the weights; 0 for none"""
+    seed: Whole = None
+    """same seed, same numbers"""
+
+
+@dataclass(frozen=True)
+class LengthFlags:
+    """How long, and how much at once."""
+
+    steps: Whole = None
+    """optimizer steps"""
+    epochs: Number = None
+    """passes over the data (instead of --steps)"""
+    batch_size: Whole = None
+    """samples a step and process"""
+    accum_freq: Whole = None
+    """chunks a step: memory of a chunk, negatives of the whole batch"""
+
+
+@dataclass(frozen=True)
+class SavingFlags:
+    """Where results go."""
+
+    out: Annotated[str | None, arg(metavar="DIR")] = None
+    """the run's directory"""
+    resume: Annotated[str | None, arg(metavar="DIR")] = None
+    """go on with the run in DIR, bit for bit (`latest`: the one in --out)"""
+    save_every: Annotated[int | None, arg(metavar="STEPS", aliases=("--save-frequency",))] = None
+    """steps between checkpoints; it saves every ten minutes and at the end anyway"""
+    log_every: Annotated[int | None, arg(metavar="STEPS")] = None
+    """steps between records"""
+    zeroshot_frequency: Annotated[int | None, arg(metavar="STEPS")] = None
+    """steps between zero-shot scores on the demo's held-out pictures; 0 for none"""
+    report_to: Annotated[str | None, arg(metavar="NAMES")] = None
+    """tensorboard, wandb, or both with a comma"""
+
+
+@dataclass(frozen=True)
+class MachineFlags:
+    """The machine."""
+
+    precision: Annotated[str | None, arg(metavar="fp32|bf16|auto")] = None
+    """auto: bf16 where the processor has instructions for it"""
+    workers: Whole = None
+    """loader processes; -1 lets the machine decide"""
+    device: Text = None
+    """auto, cpu, cuda, cuda:1"""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model, or go on with a run.
+
+    sightword train --data demo --objective "clip + simclr" --model resnet-tiny --epochs 10 --out runs/slip
+    sightword train slip-vit-b16-yfcc15m --data 'yfcc/{00000..01468}.tar' --out runs/slip
+    sightword train --resume runs/slip
+    """
+
+    recipe: Annotated[Positional[str | None], arg(metavar="RECIPE")] = None
+    """a paper's recipe by name; flags change it"""
+    list: bool = False
+    """show objectives, models and recipes, and stop"""
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
+    """change any setting of config.toml, e.g. model.image.pool=gap"""
+    pairs: OmitArgPrefixes[PairsFlags] = field(default_factory=PairsFlags)
+    learning: OmitArgPrefixes[LearningFlags] = field(default_factory=LearningFlags)
+    length: OmitArgPrefixes[LengthFlags] = field(default_factory=LengthFlags)
+    saving: OmitArgPrefixes[SavingFlags] = field(default_factory=SavingFlags)
+    machine: OmitArgPrefixes[MachineFlags] = field(default_factory=MachineFlags)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a run on pictures that it has not seen; every score has an interval.
+
+    sightword evaluate runs/slip
+    sightword evaluate runs/slip --on wds/cifar100,my_folder/ --tasks zeroshot,linear,knn,retrieval
+    """
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """the directory of a run"""
+    on: Annotated[str, arg(metavar="SETS")] = "demo"
+    """demo, an ImageFolder, a CLIP_benchmark webdataset; commas join"""
+    tasks: Annotated[str, arg(metavar="TASKS")] = "zeroshot,retrieval,knn,linear"
+    """which tasks, joined by commas"""
+    force: bool = False
+    """score again what is already scored"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one self-contained HTML page that compares runs.
+
+    sightword report runs/demo/clip runs/demo/slip --out report.html
+    """
+
+    runs: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN")]
+    """directories of runs; the first is what the others are compared with"""
+    out: Annotated[str, arg(metavar="FILE")] = "report.html"
+    """the page to write"""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Paired differences between two runs, with intervals.
+
+    sightword compare runs/demo/clip runs/demo/slip
+    """
+
+    first: Annotated[Positional[str], arg(metavar="RUN_A")]
+    """the run to compare with"""
+    second: Annotated[Positional[str], arg(metavar="RUN_B")]
+    """the run that may be better"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train clip and clip + simclr on the embedded emoji, compare them fairly, write a page with pictures.
+
+    sightword demo
+    """
+
+    out: Annotated[str, arg(metavar="DIR")] = "runs/demo"
+    """where the runs and report.html go; finished runs are kept, unfinished ones go on"""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """same seed, same numbers"""
+
+
+_NAMES = {
+    "data": "data.path",
+    "split": "data.split",
+    "captions": "data.captions",
+    "tokenizer": "data.tokenizer",
+    "workers": "data.workers",
+    "lr": "optimizer.lr",
+    "wd": "optimizer.wd",
+    "warmup": "optimizer.warmup",
+    "ema": "optimizer.ema",
+}
+_NOT_SETTINGS = ("model", "resume")
+
+
+def changes(flags: Train) -> dict[str, Any]:
+    """The settings that the flags change, by their dotted names; --set comes last."""
+    groups = (flags.pairs, flags.learning, flags.length, flags.saving, flags.machine)
+    given = {name: value for group in groups for name, value in vars(group).items() if value is not None}
+    return {_NAMES.get(name, name): value for name, value in given.items() if name not in _NOT_SETTINGS}
+
+
+def parse(arguments: list[str]) -> Any:
+    """The flags of the command that was called. Prints help or a usage error and exits by itself."""
+    return tyro.extras.subcommand_cli_from_dict(
+        {"demo": Demo, "train": Train, "evaluate": Evaluate, "report": Report, "compare": Compare},
+        prog="sightword",
+        description=(
+            "Pre-train image encoders from pictures and captions, by word (clip) and by sight (simclr, mae),\n"
+            "in any combination, and measure whether the sight paid.\n\n"
+            '  sightword demo\n  sightword train --data demo --objective "clip + simclr" --model resnet-tiny'
+            " --epochs 10 --out runs/a\n  sightword evaluate runs/a\n  sightword report runs/a runs/b"
+        ),
+        args=arguments,
+    )

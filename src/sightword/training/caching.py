@@ -1,0 +1,141 @@
+"""One forward and backward of a whole batch, in one piece or feature-cached in chunks.
+
+Feature caching (GradCache, arXiv 2101.06983, section 3): encode chunk by chunk without a graph, score the
+whole batch, then encode each chunk again and send its gradient back. Every objective sees all rows, so the
+result is that of the large batch and the negatives are never fewer; memory is that of a chunk.
+Batch norm *inside* a tower sees a chunk: that is the one thing that differs, and callers say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sightword.training.pretrainer import Answer, Pretrainer
+from sightword.words import Batch, Encode, Encoded, Words
+
+Encodings = dict[Encode, Encoded]
+
+
+def forward_backward(
+    model: Pretrainer, batch: Batch, progress: float, chunks: int, autocast: torch.autocast
+) -> Answer:
+    """Accumulate the gradient of one batch into `model` and return its loss.
+
+    Args:
+        model: what is trained; gradients are added to its parameters.
+        batch: the whole batch of this process.
+        progress: share of training done, 0 to 1.
+        chunks: 1 for one piece; more to hold only 1/chunks of the activations.
+        autocast: the precision context, entered around every forward.
+    """
+    if chunks == 1:
+        with autocast:
+            answer = model(batch, progress)
+        answer.total.backward()
+        return answer
+    return _cached(model, batch, progress, chunks, autocast)
+
+
+def _cached(
+    model: Pretrainer, batch: Batch, progress: float, chunks: int, autocast: torch.autocast
+) -> Answer:
+    pieces = [cut(batch, rows) for rows in torch.arange(len(batch.keys)).chunk(chunks)]
+    states = []
+    parts: list[Encodings] = []
+    with torch.no_grad(), autocast:
+        for piece in pieces:
+            states.append(_rng(batch.ids.device))
+            parts.append(model.encode(piece, progress))
+    leaves = _leaves(parts)
+    with autocast:
+        answer = model.score(leaves, batch, progress)
+    answer.total.backward()
+    offset = 0
+    for piece, state in zip(pieces, states, strict=True):
+        _restore(state, batch.ids.device)
+        with autocast, _still_statistics(model):
+            again = model.encode(piece, progress)
+        _send_back(again, leaves, slice(offset, offset + len(piece.keys)))
+        offset += len(piece.keys)
+    return answer
+
+
+def cut(batch: Batch, rows: Tensor) -> Batch:
+    """The given rows of a batch."""
+    rows = rows.to(batch.ids.device)
+    return replace(
+        batch,
+        keys=tuple(batch.keys[i] for i in rows.tolist()),
+        ids=batch.ids[rows],
+        views={view: images[rows] for view, images in batch.views.items()},
+        captions={c: Words(w.ids[rows], w.lengths[rows]) for c, w in batch.captions.items()},
+    )
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """Encodings of several chunks as one; text trimmed to different lengths is padded at its end."""
+    columns = {f.name: [getattr(p, f.name) for p in parts] for f in fields(Encoded)}
+    return Encoded(**{name: None if c[0] is None else _cat(c) for name, c in columns.items()})  # type: ignore[arg-type]
+
+
+def _cat(tensors: Sequence[Tensor]) -> Tensor:
+    if tensors[0].ndim < 2 or len({t.shape[1] for t in tensors}) == 1:
+        return torch.cat(list(tensors))
+    longest = max(t.shape[1] for t in tensors)
+    return torch.cat([F.pad(t, (0, 0) * (t.ndim - 2) + (0, longest - t.shape[1])) for t in tensors])
+
+
+def _leaves(parts: Sequence[Encodings]) -> Encodings:
+    leaves: Encodings = {}
+    for want in parts[0]:
+        whole = join([part[want] for part in parts])
+        needs = want.teacher is None
+        leaves[want] = replace(
+            whole,
+            pooled=whole.pooled.detach().requires_grad_(needs),
+            tokens=whole.tokens.detach().requires_grad_(needs),
+        )
+    return leaves
+
+
+def _send_back(again: Mapping[Encode, Encoded], leaves: Mapping[Encode, Encoded], rows: slice) -> None:
+    tensors, gradients = [], []
+    for want, encoded in again.items():
+        for name in ("pooled", "tokens"):
+            grad, tensor = getattr(leaves[want], name).grad, getattr(encoded, name)
+            if grad is not None and tensor.requires_grad:
+                tensors.append(tensor)
+                gradients.append(grad[rows][:, : tensor.shape[1]].to(tensor.dtype))
+    if tensors:
+        torch.autograd.backward(tensors, gradients)
+
+
+@contextmanager
+def _still_statistics(model: nn.Module) -> Iterator[None]:
+    """Batch norms normalise as before but do not count a chunk twice in their running statistics."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    momenta = [m.momentum for m in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _rng(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _restore(state: tuple[Tensor, Tensor | None], device: torch.device) -> None:
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1], device)

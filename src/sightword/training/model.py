@@ -1,0 +1,105 @@
+"""A trained model for use: pictures and sentences in, features out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sightword.config import Config, load
+from sightword.errors import SightwordError
+from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
+from sightword.towers.joint_space import JointSpace
+from sightword.training.checkpoint import fit
+from sightword.training.pretrainer import Encoders
+from sightword.training.records import file_digest
+from sightword.training.setup import build_encoders, choose_device
+
+_ROWS = 256  # encoded at a time
+
+
+class Model:
+    """The encoders of a run, in evaluation mode.
+
+    `step`, `samples` and `flops` say how much training is in the weights; `weights_hash` names them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        encoders: Encoders,
+        tokenizer: Tokenizer,
+        weights_hash: str,
+        trained: tuple[int, int, float] = (0, 0, 0.0),
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.tokenizer = tokenizer
+        self.weights_hash = weights_hash
+        self.step, self.samples, self.flops = trained
+        self.image_size = config.model.image.size
+        self.has_text = encoders.joint is not None
+        self.device = choose_device(config.device)
+        self.encoders = encoders.to(self.device)
+
+    @torch.no_grad()
+    def encode_image(self, images: UInt8[Tensor, "b 3 h w"], project: bool = False) -> Float[Tensor, "b d"]:
+        """Features of pictures, float32 on the CPU.
+
+        Args:
+            images: uint8, already at `image_size`.
+            project: True for the joint space, L2-normalised; False for the tower's own feature.
+        """
+        self.encoders.eval()
+        rows = []
+        for piece in images.split(_ROWS):
+            pooled = self.encoders.towers["image"](piece.to(self.device)).pooled
+            rows.append(self._joint().embed_image(pooled) if project else pooled)
+        return torch.cat(rows).float().cpu()
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n e"]:
+        """Features of sentences in the joint space, L2-normalised, float32 on the CPU."""
+        self.encoders.eval()
+        joint, rows = self._joint(), []
+        for start in range(0, len(texts), _ROWS):
+            words = self.tokenizer(list(texts[start : start + _ROWS]))
+            rows.append(joint.embed_text(self.encoders.towers["text"](words.to(self.device)).pooled))
+        return torch.cat(rows).float().cpu()
+
+    def _joint(self) -> JointSpace:
+        if self.encoders.joint is None:
+            raise SightwordError(
+                f"run '{self.name}' was trained without captions ({self.config.objective}), so it has no text tower;"
+                " use tasks that need none: linear, knn"
+            )
+        return self.encoders.joint
+
+
+def load_model(run: str | Path, device: str = "auto") -> Model:
+    """The model of a run directory.
+
+    Raises:
+        SightwordError: when there is no run, no weights yet, or weights of another model.
+    """
+    out = Path(run)
+    config = load(out)
+    file = out / "model.safetensors"
+    if not file.is_file():
+        raise SightwordError(
+            f"'{out}' has no model.safetensors yet; finish it with: sightword train --resume {out}"
+        )
+    tensors = load_file(file)
+    tokenizer = load_tokenizer(out / "tokenizer.json", config.model.text.context)
+    encoders = build_encoders(config.model, tokenizer, config.seed, text="joint.logit_scale" in tensors)
+    fit(encoders, tensors, str(file))
+    with safe_open(file, "pt") as opened:
+        meta = opened.metadata() or {}
+    trained = int(meta.get("step", 0)), int(meta.get("samples", 0)), float(meta.get("flops", 0.0))
+    return Model(out.name, config, encoders, tokenizer, file_digest(file)[:16], trained)

@@ -1,0 +1,177 @@
+"""The one module that trains: towers, the space where they meet, teachers and weighted objectives.
+
+It encodes what the plan says and lets each objective score it. It never learns an objective's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sightword import masking
+from sightword.objectives.base import Objective
+from sightword.towers.joint_space import JointSpace
+from sightword.towers.momentum import Follower
+from sightword.training.plan import EncodingPlan, Pass, make_plan
+from sightword.words import Batch, Encode, Encoded, Masking, Teacher, Term, Words
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """An objective in a sum: its weight, and the share of training after which it counts."""
+
+    name: str
+    objective: Objective
+    weight: float = 1.0
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The loss of one step and its parts."""
+
+    total: Float[Tensor, ""]
+    terms: Mapping[str, Term] = field(default_factory=dict)
+
+
+class Encoders(nn.Module):
+    """What is kept after training: the towers and the joint space."""
+
+    def __init__(self, towers: Mapping[str, nn.Module], joint: JointSpace | None) -> None:
+        super().__init__()
+        self.towers = nn.ModuleDict(dict(towers))
+        self.joint = joint
+
+
+class Pretrainer(nn.Module):
+    """Towers and weighted objectives.
+
+    Args:
+        encoders: towers by name (`image`, `text`, `joint`) and the joint space.
+        weighted: the objectives of the sum.
+        ema: momentum of an average of the encoders' weights; 0 for none.
+    """
+
+    def __init__(self, encoders: Encoders, weighted: Sequence[Weighted], ema: float = 0.0) -> None:
+        super().__init__()
+        self.encoders = encoders
+        self.weighted = tuple(weighted)
+        self.objectives = nn.ModuleDict({w.name: w.objective for w in weighted})
+        self._teacher_names: dict[tuple[str, Teacher], str] = {}
+        self.teachers = nn.ModuleDict()
+        for weight in weighted:
+            for encode in weight.objective.wants.values():
+                self._add_teacher(encode)
+        self.average = Follower(encoders, Teacher(ema, ema)) if ema else None
+        self._plans: dict[tuple[str, ...], EncodingPlan] = {}
+
+    def active(self, progress: float) -> tuple[Weighted, ...]:
+        """The objectives that count at this share of training."""
+        return tuple(w for w in self.weighted if progress >= w.start)
+
+    def plan(self, progress: float) -> EncodingPlan:
+        """What must be encoded at this share of training (0 to 1)."""
+        active = self.active(progress)
+        names = tuple(w.name for w in active)
+        if names not in self._plans:
+            mixing = [n for n, t in self.encoders.towers.items() if getattr(t, "mixes_batch", False)]
+            self._plans[names] = make_plan([w.objective.wants for w in active], mixing)
+        return self._plans[names]
+
+    def forward(self, batch: Batch, progress: float = 1.0) -> Answer:
+        """Encode and score one batch; `progress` is the share of training done."""
+        return self.score(self.encode(batch, progress), batch, progress)
+
+    def encode(self, batch: Batch, progress: float = 1.0) -> dict[Encode, Encoded]:
+        """Everything that the active objectives want, each distinct want once."""
+        encoded: dict[Encode, Encoded] = {}
+        for one in self.plan(progress).passes:
+            encoded.update(self._run(one, batch))
+        return encoded
+
+    def score(self, encoded: Mapping[Encode, Encoded], batch: Batch, progress: float = 1.0) -> Answer:
+        """Let each active objective score its encodings; the total is the weighted sum."""
+        terms: dict[str, Term] = {}
+        total = torch.zeros((), device=batch.ids.device)
+        for weight in self.active(progress):
+            own = {name: encoded[want] for name, want in weight.objective.wants.items()}
+            terms[weight.name] = weight.objective(own, batch, self.encoders.joint)
+            total = total + weight.weight * terms[weight.name].loss
+        return Answer(total, terms)
+
+    @torch.no_grad()
+    def after_step(self, progress: float) -> None:
+        """What follows an optimizer step: the scale's clamp, then every momentum copy in the tree."""
+        if self.encoders.joint is not None:
+            self.encoders.joint.clamp_()
+        for module in self.modules():
+            if isinstance(module, Follower):
+                module.update(progress)
+
+    def kept_encoders(self) -> Encoders:
+        """What to save for use: the averaged encoders when there is an average."""
+        kept = self.encoders if self.average is None else self.average.copy
+        assert isinstance(kept, Encoders)
+        return kept
+
+    def _add_teacher(self, encode: Encode) -> None:
+        if encode.teacher is None or (encode.tower, encode.teacher) in self._teacher_names:
+            return
+        name = f"{encode.tower}_{len(self._teacher_names)}"
+        self._teacher_names[encode.tower, encode.teacher] = name
+        self.teachers[name] = Follower(self.encoders.towers[encode.tower], encode.teacher)
+
+    def _run(self, one: Pass, batch: Batch) -> dict[Encode, Encoded]:
+        inputs = _inputs(one, batch, self._grid(one.tower))
+        if one.teacher is None:
+            answer = self.encoders.towers[one.tower](*inputs)
+        else:
+            with torch.no_grad():
+                answer = self.teachers[self._teacher_names[one.tower, one.teacher]](*inputs)
+        return dict(zip(one.encodes, split(answer, len(one.encodes)), strict=True))
+
+    def _grid(self, tower: str) -> tuple[int, int]:
+        facts = getattr(self.encoders.towers[tower], "facts", None)
+        return getattr(facts, "grid", (0, 0))
+
+
+def split(encoded: Encoded, parts: int) -> list[Encoded]:
+    """Cut a batch of encodings into equal parts along its rows."""
+    fields = (encoded.pooled, encoded.tokens, encoded.kept, encoded.hidden, encoded.valid)
+    pieces = [f.chunk(parts) if f is not None else [None] * parts for f in fields]
+    return [Encoded(*row) for row in zip(*pieces, strict=True)]
+
+
+def _inputs(one: Pass, batch: Batch, grid: tuple[int, int]) -> tuple[object, ...]:
+    """The arguments of a tower for all wants of a pass, stacked along the rows."""
+    first = one.encodes[0]
+    images = torch.cat([batch.views[e.view] for e in one.encodes]) if first.view else None  # type: ignore[index]
+    words = _stack([batch.captions[e.caption] for e in one.encodes]) if first.caption else None  # type: ignore[index]
+    patches = _hidden([e.keep for e in one.encodes], grid, batch)
+    replace = first.keep is not None and first.keep.replace
+    if one.tower == "image":
+        return images, patches, replace
+    length = words.ids.shape[1] if words else 0
+    tokens = _hidden([e.keep_words for e in one.encodes], (1, length), batch)
+    replace_words = first.keep_words is not None and first.keep_words.replace
+    if one.tower == "text":
+        return words, tokens, replace_words
+    return images, words, patches, tokens, replace, replace_words
+
+
+def _hidden(
+    masks: Sequence[Masking | None], grid: tuple[int, int], batch: Batch
+) -> Bool[Tensor, "b n"] | None:
+    if masks[0] is None:
+        return None
+    ids = batch.ids.cpu().numpy()
+    rows = [masking.hidden(m, grid, batch.seed, ids, batch.epoch) for m in masks if m is not None]
+    return torch.cat(rows)  # on the CPU: a ViT gathers by it without waiting for the device
+
+
+def _stack(words: Sequence[Words]) -> Words:
+    return Words(torch.cat([w.ids for w in words]), torch.cat([w.lengths for w in words]))

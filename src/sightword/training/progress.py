@@ -1,0 +1,68 @@
+"""Progress that people can read: a bar with ETA and data-wait share, or a line now and then without a screen."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_EVERY = 15.0  # seconds between lines when the output is not a terminal
+
+
+class Bar:
+    """A progress bar over steps. Where the output is not a terminal it prints a line every few seconds."""
+
+    def __init__(self, title: str, total: int, done: int = 0) -> None:
+        self._console = Console(stderr=True)
+        self._title, self._total, self._done, self._begun_at = title, total, done, done
+        self._started = self._printed = time.monotonic()
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=total, completed=done, note="")
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if not self._console.is_terminal and self._done > self._begun_at:
+            self._line("")
+
+    def advance(self, note: str | None = None) -> None:
+        """One step done; `note` replaces what stands behind the bar."""
+        self._done += 1
+        fields = {} if note is None else {"note": note}
+        self._bar.update(self._task, completed=self._done, **fields)  # type: ignore[arg-type]
+        if not self._console.is_terminal and time.monotonic() - self._printed > _EVERY:
+            self._line(note or "")
+
+    def _line(self, note: str) -> None:
+        self._printed = time.monotonic()
+        seconds = self._printed - self._started
+        left = seconds / max(1, self._done - self._begun_at) * (self._total - self._done)
+        print(
+            f"{self._title}: {self._done}/{self._total}, {seconds:.0f} s, eta {left:.0f} s {note}",
+            file=sys.stderr,
+        )
