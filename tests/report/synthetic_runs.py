@@ -31,8 +31,13 @@ ARMS = (  # directory, objective, steps, FLOPs a step, blur of what it sees
     ("clip-equal-flops", "clip", 1080, 1e11, 0.30),
 )
 ARTISTS = {"ann": "MIT", "bert": "CC-BY-4.0", "cleo": "MIT", "dora": "Apache-2.0"}
-ATTACKS = ("<script>document.title='taken'</script>", "\"><img src=x onerror=\"document.title='taken'\">", "</script><b>&amp;")
+ATTACKS = (
+    "<script>document.title='taken'</script>",
+    '"><img src=x onerror="document.title=\'taken\'">',
+    "</script><b>&amp;",
+)
 CAPTIONS = (*ATTACKS, *(f"shape {number}" for number in range(len(ATTACKS), 30)))
+WATCHED = (("acc1", 0.4), ("acc5", 0.7))  # metrics and what they tend to
 TERMS = {"clip": 5.0, "simclr": 4.2, "mae": 1.0}
 
 
@@ -55,26 +60,63 @@ def write_records(out: Path, objective: str, steps: int, flops_per_step: float, 
     for step in range(10, steps + 1, 10):
         losses = {name: TERMS[name] * (0.25 + np.exp(-step / 200)) + luck.normal(0, 0.05) for name in names}
         lines.append(_step(step, flops_per_step, losses))
-    lines.append({"kind": "end", "step": steps, "samples": steps * BATCH, "flops": steps * flops_per_step,
-                  "seconds": steps * 0.3})
+        if step % 100 == 0:
+            done = {"step": step, "samples": step * BATCH, "flops": step * flops_per_step}
+            lines += [_watched(metric, most * (1 - np.exp(-step / 150))) | done for metric, most in WATCHED]
+    lines.append(
+        {
+            "kind": "end",
+            "step": steps,
+            "samples": steps * BATCH,
+            "flops": steps * flops_per_step,
+            "seconds": steps * 0.3,
+        }
+    )
     (out / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def _start(run: str, objective: str, steps: int, flops_per_step: float) -> dict[str, object]:
-    return {"kind": "start", "run": run, "objective": objective, "code_version": "0.1.0+abc", "data_hash": "d" * 16,
-            "order_hash": "0" * 16, "config_hash": "c" * 16, "samples_total": steps * BATCH, "steps_total": steps,
-            "parameters": 1_234_567, "flops_per_step": flops_per_step}
+    return {
+        "kind": "start",
+        "run": run,
+        "objective": objective,
+        "code_version": "0.1.0+abc",
+        "data_hash": "d" * 16,
+        "order_hash": "0" * 16,
+        "config_hash": "c" * 16,
+        "samples_total": steps * BATCH,
+        "steps_total": steps,
+        "parameters": 1_234_567,
+        "flops_per_step": flops_per_step,
+    }
+
+
+def _watched(metric: str, value: float) -> dict[str, object]:
+    """A score that was taken while training."""
+    about = {"kind": "score", "dataset": "demo", "split": "test_artist", "task": "zeroshot", "metric": metric}
+    return about | {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 26}
 
 
 def _step(step: int, flops_per_step: float, losses: dict[str, float]) -> dict[str, object]:
-    return {"kind": "step", "step": step, "samples": step * BATCH, "epoch": step * BATCH / 6752,
-            "flops": step * flops_per_step, "loss": sum(losses.values()), "lr": 1e-3, "grad_norm": 1.0,
-            "logit_scale": 14.0, "samples_per_second": 200.0, "data_wait": 0.05, "step_seconds": 0.3,
-            "terms": {name: {"loss": loss, "weight": 1.0} for name, loss in losses.items()}}
+    return {
+        "kind": "step",
+        "step": step,
+        "samples": step * BATCH,
+        "epoch": step * BATCH / 6752,
+        "flops": step * flops_per_step,
+        "loss": sum(losses.values()),
+        "lr": 1e-3,
+        "grad_norm": 1.0,
+        "logit_scale": 14.0,
+        "samples_per_second": 200.0,
+        "data_wait": 0.05,
+        "step_seconds": 0.3,
+        "terms": {name: {"loss": loss, "weight": 1.0} for name, loss in losses.items()},
+    }
 
 
 class PrototypeModel:
-    """A model that learned nothing and yet answers: a caption is the mean of the training pictures that carry it.
+    """A model that learned nothing and yet answers: a caption is the mean of its training pictures.
 
     `blur` is how much noise it adds to what it sees, so that runs differ as runs do.
     """
@@ -106,7 +148,9 @@ def _means(train: LabelledSet, size: int) -> dict[str, Tensor]:
 def write_pictures(out: Path, count: int = 8, size: int = 48) -> None:
     """Originals, the same with three quarters grey, and a smeared guess at them."""
     luck = np.random.default_rng(1)
-    original = np.kron(luck.integers(0, 255, (count, 3, 6, 6)), np.ones((1, 1, size // 6, size // 6))).astype(np.uint8)
+    original = np.kron(luck.integers(0, 255, (count, 3, 6, 6)), np.ones((1, 1, size // 6, size // 6))).astype(
+        np.uint8
+    )
     hidden = np.kron(luck.random((count, 1, 6, 6)) < 0.75, np.ones((1, 1, size // 6, size // 6))) > 0
     masked = np.where(hidden, np.uint8(128), original)
     painted = np.where(hidden, original // 2 + 64, original).astype(np.uint8)
@@ -121,19 +165,30 @@ def write_three_runs(root: Path, tasks: Sequence[str] = ("zeroshot", "retrieval"
     assert train is not None
     for name, objective, steps, flops, blur in ARMS:
         write_records(root / name, objective, steps, flops, seed=len(name))
-        evaluate(PrototypeModel(name, blur, steps, flops, train), root / name, ["demo"], tasks, say=lambda line: None)
+        evaluate(
+            PrototypeModel(name, blur, steps, flops, train),
+            root / name,
+            ["demo"],
+            tasks,
+            say=lambda line: None,
+        )
     write_pictures(root / "slip")
     return [root / arm[0] for arm in ARMS]
 
 
 def write_demo_tar(path: Path) -> None:
-    """A tar like the demo's but small: coloured shapes by four artists, some captions being attacks on a page."""
+    """A tar like the demo's but small: coloured shapes by four artists; some captions attack the page."""
     with tarfile.open(path, "w") as tar:
         for number, caption in enumerate(CAPTIONS):
             unseen = number >= len(CAPTIONS) - 4
             for artist, licence in ARTISTS.items():
                 split = "test_concept" if unseen else "test_artist" if artist == "dora" else "train"
-                fields = {"split": split, "vendor": artist, "license": licence, "group": f"group {number % 3}"}
+                fields = {
+                    "split": split,
+                    "vendor": artist,
+                    "license": licence,
+                    "group": f"group {number % 3}",
+                }
                 stem = f"{number:02d}_{artist}"
                 _add(tar, f"{stem}.png", _draw(number, len(artist)))
                 _add(tar, f"{stem}.txt", caption.encode())
@@ -146,7 +201,9 @@ def _draw(number: int, hand: int) -> bytes:
     picture = Image.new("RGB", (32, 32), "white")
     box = (4 + hand, 5, 27, 28 - hand)
     pen = ImageDraw.Draw(picture)
-    (pen.ellipse, pen.rectangle, pen.chord)[number // 10](box, *([20, 200] if number // 10 == 2 else []), fill=colour)
+    (pen.ellipse, pen.rectangle, pen.chord)[number // 10](
+        box, *([20, 200] if number // 10 == 2 else []), fill=colour
+    )
     written = io.BytesIO()
     picture.save(written, "PNG")
     return written.getvalue()

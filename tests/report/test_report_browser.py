@@ -60,7 +60,9 @@ class Opened:
         self.tab.goto(file.as_uri())
 
 
-@pytest.fixture(scope="module", params=[(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")], ids=str)
+@pytest.fixture(
+    scope="module", params=[(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")], ids=str
+)
 def opened(request: pytest.FixtureRequest, browser: object, page: Path) -> Iterator[Opened]:
     width, scheme = request.param
     one = Opened(browser, page, width, scheme)
@@ -137,7 +139,9 @@ def test_dark_and_light_differ(browser: object, page: Path) -> None:
 
 def test_prints_on_white_with_everything_unfolded(browser: object, page: Path) -> None:
     one = Opened(browser, page, 1200, "dark")
-    folded = "[...document.querySelectorAll('details > :not(summary)')].filter((e) => !e.checkVisibility()).length"
+    folded = (
+        "[...document.querySelectorAll('details > :not(summary)')].filter((e) => !e.checkVisibility()).length"
+    )
     assert one.tab.evaluate(folded) > 0  # on the screen
     one.tab.emulate_media(media="print", color_scheme="dark")
     assert one.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

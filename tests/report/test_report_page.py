@@ -17,6 +17,7 @@ from sightword.evaluation.compare import compare_runs
 from sightword.evaluation.run import evaluate
 from sightword.report import phrases
 from sightword.report.page import write_report
+from sightword.report.phrases import TIMES
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -77,22 +78,33 @@ def test_says_who_is_better_on_both_budgets(three_runs: list[Path], read: Reader
         assert phrases.percent(acc1.second).replace(phrases.THIN, " ") in read.text.replace(phrases.THIN, " ")
 
 
-def test_every_score_of_every_run_stands_in_a_table_with_its_interval(three_runs: list[Path], html: str) -> None:
+def test_every_score_of_every_run_stands_in_a_table_with_its_interval(
+    three_runs: list[Path], html: str
+) -> None:
     for run in three_runs:
         for line in (run / "scores.jsonl").read_text().splitlines():
             score = json.loads(line)
-            cell = f"<td>{phrases.percent(score['value'])}<small>{phrases.interval(score['low'], score['high'])}<"
-            assert cell in html
+            value, within = phrases.percent(score["value"]), phrases.interval(score["low"], score["high"])
+            assert f"<td>{value}<small>{within}<" in html
 
 
 def test_costs_come_from_the_records(read: Reader) -> None:
-    for said in ("25,600", "69,120", "4.0 × 10¹³", "1.1 × 10¹⁴", "2.7×", "1,234,567"):
+    for said in ("25,600", "69,120", f"4.0 {TIMES} 10¹³", f"1.1 {TIMES} 10¹⁴", f"2.7{TIMES}", "1,234,567"):
         assert said in read.text
 
 
 def test_curves_of_each_term_are_drawn(read: Reader) -> None:
     assert "Loss of clip" in read.text
     assert "Loss of simclr" in read.text
+    assert "Zero-shot, top-1 (demo, test artist)" in read.text
+
+
+def test_scores_taken_while_training_are_points_of_a_curve(three_runs: list[Path], html: str) -> None:
+    for run in three_runs:
+        events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for event in events:
+            if event["kind"] == "score" and event["metric"] == "acc1":
+                assert f": {100 * event['value']:.3g}{phrases.THIN}% at {event['samples'] / 1000:.4g}" in html
 
 
 def test_needs_nothing_from_outside(page: Path, read: Reader, html: str) -> None:
@@ -176,7 +188,23 @@ def test_a_run_without_words_gets_its_neighbours_and_its_map(
     text = Reader(write_report([tmp_path / "simclr"], tmp_path / "s.html").read_text(encoding="utf-8")).text
     assert "No run was scored on zero-shot classification here." in text
     assert "No run was scored on retrieval here." in text
-    assert "training pictures nearest to each" in text
+    assert "the pictures of demo, train nearest to each" in text
+
+
+def test_without_training_features_a_picture_is_not_its_own_neighbour(
+    three_runs: list[Path], tmp_path: Path, demo_is_small: None
+) -> None:
+    run = tmp_path / "clip"
+    shutil.copytree(three_runs[0], run)
+    (run / "features" / "demo-train.safetensors").unlink()
+    html = write_report([run], tmp_path / "n.html").read_text(encoding="utf-8")
+    part = html[html.index('id="neighbours"') :]
+    queries = re.findall(
+        r'class="asked"><img src="([^"]+)"(.*?)(?=class="query"|</section>)', part, re.DOTALL
+    )
+    assert "the pictures of demo, test artist nearest" in part
+    assert len(queries) == 8
+    assert all(asked not in found for asked, found in queries)
 
 
 def test_pictures_that_are_gone_are_said_to_be_gone(
@@ -191,7 +219,7 @@ def test_pictures_that_are_gone_are_said_to_be_gone(
 
 
 def test_a_directory_that_is_no_run_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(SightwordError, match="holds no config.toml"):
+    with pytest.raises(SightwordError, match=r"holds no config\.toml"):
         write_report([tmp_path], tmp_path / "r.html")
     with pytest.raises(SightwordError, match="is not there"):
         write_report([tmp_path / "nowhere"], tmp_path / "r.html")

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from sightword.evaluation.outcomes import Outcomes
 from sightword.report import phrases
 from sightword.report.draws import draw, in_common
+from sightword.report.figures import COLOURS
 from sightword.report.markup import Markup, join, tag
 from sightword.report.records import Run
 from sightword.report.tables import run_name
@@ -39,6 +40,16 @@ class Answers:
     right: Bool[np.ndarray, " n"]
 
 
+@dataclass(frozen=True)
+class Column:
+    """One run's answers; `rows` says where it has the pictures that all runs have in common, shape (m,)."""
+
+    run: Run
+    answers: Answers
+    rows: Int64[np.ndarray, " m"]
+    colour: int
+
+
 def answers_in(found: Outcomes) -> Answers:
     """The answers of a classification."""
     column = found.table.column
@@ -53,57 +64,35 @@ def answers_in(found: Outcomes) -> Answers:
 
 
 def examples(
-    runs: Sequence[Run], answers: Sequence[Answers], shown: Sequence[int], pictures: Thumbnails, where: str
+    runs: Sequence[Run], answers: Sequence[Answers], colours: Sequence[int], pictures: Thumbnails, where: str
 ) -> Markup:
     """Pictures drawn by lot from each kind: those that both runs got right, only one, or neither.
 
     Args:
-        runs, answers: of up to two runs, in the same order.
-        shown: each run's colour on the page.
+        runs, answers, colours: of one or two runs, in the same order.
         pictures: where the pictures are.
         where: the set's name; the lot is drawn for it.
     """
     keys, rows = in_common([a.keys for a in answers])
-    right = [a.right[r] for a, r in zip(answers, rows, strict=True)]
-    return join(
-        tag(
-            "div",
-            tag(
-                "h3",
-                f"{name} ",
-                tag(
-                    "small",
-                    f"{phrases.count(len(among))} of {phrases.count(len(keys))} pictures",
-                    class_="note",
-                ),
-            ),
-            tag(
-                "div",
-                *(
-                    _example(
-                        keys[i],
-                        runs,
-                        [(a, int(r[i])) for a, r in zip(answers, rows, strict=True)],
-                        shown,
-                        pictures,
-                    )
-                    for i in draw(f"{where} {name}", among, ALONE if len(runs) == 1 else EACH)
-                ),
-                class_="examples",
-            ),
-            class_="stratum",
-        )
-        for name, among in _kinds(runs, right)
-        if len(among)
-    )
+    columns = [Column(run, a, r, c) for run, a, r, c in zip(runs, answers, rows, colours, strict=True)]
+    most = ALONE if len(runs) == 1 else EACH
+    parts = []
+    for kind, among in _kinds(columns):
+        if among:
+            share = tag("small", f"{phrases.count(len(among))} of {phrases.count(len(keys))} pictures")
+            drawn = [_example(keys[i], i, columns, pictures) for i in draw(f"{where} {kind}", among, most)]
+            shown = tag("div", *drawn, class_="examples")
+            parts.append(tag("div", tag("h3", f"{kind} ", share), shown, class_="stratum"))
+    return join(parts)
 
 
-def _kinds(runs: Sequence[Run], right: Sequence[Bool[np.ndarray, " n"]]) -> list[tuple[str, list[int]]]:
-    if len(runs) == 1:
+def _kinds(columns: Sequence[Column]) -> list[tuple[str, list[int]]]:
+    """Each kind's name and which of the common pictures are of it."""
+    right = [column.answers.right[column.rows] for column in columns]
+    if len(columns) == 1:
         kinds = [("Right", right[0]), ("Wrong", ~right[0])]
     else:
-        a, b = right
-        first, second = runs[0].label, runs[1].label
+        (a, b), (first, second) = right, (column.run.label for column in columns)
         kinds = [
             ("Right by both", a & b),
             (f"Right by {second} only", b & ~a),
@@ -113,25 +102,20 @@ def _kinds(runs: Sequence[Run], right: Sequence[Bool[np.ndarray, " n"]]) -> list
     return [(name, np.flatnonzero(which).tolist()) for name, which in kinds]
 
 
-def _example(
-    key: str,
-    runs: Sequence[Run],
-    said: Sequence[tuple[Answers, int]],
-    shown: Sequence[int],
-    pictures: Thumbnails,
-) -> Markup:
-    first, row = said[0]
-    columns = (
-        tag("div", run_name(run, colour) if len(runs) > 1 else "", _bars(answers, at), class_=f"c{colour}")
-        for run, colour, (answers, at) in zip(runs, shown, said, strict=True)
+def _example(key: str, i: int, columns: Sequence[Column], pictures: Thumbnails) -> Markup:
+    first = columns[0]
+    lists = (
+        tag(
+            "div",
+            run_name(column.run, column.colour) if len(columns) > 1 else "",
+            _bars(column.answers, int(column.rows[i])),
+            class_=f"c{column.colour % COLOURS}",
+        )
+        for column in columns
     )
-    return tag(
-        "article",
-        pictures.image(key),
-        tag("h4", first.names[first.labels[row]]),
-        tag("div", *columns, class_="answers"),
-        class_="example",
-    )
+    truth = first.answers.names[first.answers.labels[first.rows[i]]]
+    said = tag("div", *lists, class_="answers")
+    return tag("article", pictures.image(key), tag("h4", truth), said, class_="example")
 
 
 def _bars(answers: Answers, row: int) -> Markup:

@@ -72,7 +72,9 @@ def _row(measure: Measure, difference: Difference, span: float) -> Markup:
 
 def _sides(fair: Fair) -> Markup:
     """Which side of zero is whose."""
-    left, right = (tag("span", said) for said in (f"← {fair.first.label}", f"{fair.second.label} →"))
+    left, right = (
+        tag("span", said) for said in (f"←\u00a0{fair.first.label}", f"{fair.second.label}\u00a0→")
+    )
     return tag("span", left, right, class_="legs")
 
 

@@ -16,7 +16,7 @@ LOSS = Axis("", lambda value: f"{value:.3g}")
 
 
 def curves(runs: Sequence[Run]) -> Markup:
-    """A row of two charts (over samples, over FLOPs) for each thing that was followed; empty when nothing was."""
+    """Two charts (over samples, over FLOPs) for each thing that was followed; empty when nothing was."""
     taken = dict.fromkeys(score.measure for run in runs for score in (*run.watched, *run.scores))
     followed = [_scores_row(runs, measure) for measure in taken if measure.is_main]
     terms = dict.fromkeys(name for run in runs for step in run.steps for name in step.get("terms", {}))

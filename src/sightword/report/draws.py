@@ -11,7 +11,7 @@ from sightword.randomness import stream, uniform
 
 
 def draw(purpose: str, among: Sequence[int], most: int) -> list[int]:
-    """At most `most` of these row numbers, drawn without replacement; the same for the same purpose and rows."""
+    """At most `most` of these row numbers, without replacement; the same for the same purpose and rows."""
     rows = np.asarray(among, dtype=np.int64)
     luck = uniform(0, stream("report", purpose), rows, 0, 1)[:, 0]
     return [int(rows[i]) for i in np.argsort(luck, kind="stable")[:most]]

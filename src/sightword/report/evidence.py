@@ -42,8 +42,10 @@ class Shown:
 
 
 def deciding(runs: Sequence[Run]) -> Measure | None:
-    """The measure by which the page decides: the first zero-shot accuracy that was written down, or else the
-    first score of all. The order of `scores.jsonl` is that of evaluation, so it cannot be chosen afterwards."""
+    """The measure by which the page decides: the first zero-shot accuracy on record, or else the first score.
+
+    The order is that of evaluation, so nobody can choose it after seeing the numbers.
+    """
     scored = measures(runs)
     return next(
         (m for m in scored if m.task == "zeroshot" and m.metric == "acc1"), scored[0] if scored else None

@@ -22,7 +22,7 @@ class Fair:
 
 
 def fair_comparisons(runs: Sequence[Run]) -> list[Fair]:
-    """In every group of runs on one budget, each run against the group's simplest; equal samples come first."""
+    """In each group of runs on one budget every run against the simplest; equal samples come first."""
     found: dict[tuple[str, str], Fair] = {}
     for group in (*_groups(runs, _same_samples), *_groups(runs, _same_flops)):
         first = min(group, key=lambda run: run.terms)

@@ -54,7 +54,9 @@ def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup
     )
 
 
-def thin_out(xs: Sequence[int | float], ys: Sequence[int | float], most: int = 160) -> tuple[list[float], list[float]]:
+def thin_out(
+    xs: Sequence[int | float], ys: Sequence[int | float], most: int = 160
+) -> tuple[list[float], list[float]]:
     """At most `most` points, each the mean of as many neighbours as are needed."""
     stride = -(-len(xs) // most)
     groups = range(0, len(xs), max(stride, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.outcomes import Outcomes
@@ -31,105 +31,105 @@ class Cast:
     shown: Shown
 
 
+@dataclass(frozen=True)
+class Kept(Generic[T]):
+    """Those runs of a cast that kept something, with their colours and what each kept."""
+
+    runs: Sequence[Run]
+    colours: Sequence[int]
+    things: Sequence[T]
+
+
 def zero_shot(cast: Cast) -> Section:
     """Examples of zero-shot classification by the first two runs of the cast."""
     test = cast.shown.test
-    found = _with(cast, lambda run: outcomes(run, test.name, test.split, "zeroshot"))[:2]
-    title, anchor = "Zero-shot examples", "examples"
-    if not found:
-        return Section(anchor, title, "", Markup(""), "No run was scored on zero-shot classification here.")
-    runs, colours = [run for run, _, _ in found], [colour for _, colour, _ in found]
-    first = answers_in(found[0][2])
+    two = Cast(cast.runs[:2], cast.colours[:2], cast.shown)
+    kept = _kept(two, lambda run: outcomes(run, test.name, test.split, "zeroshot"))
+    title = "Zero-shot examples"
+    if not kept.runs:
+        return _nothing("examples", title, "No run was scored on zero-shot classification here.")
+    answers = [answers_in(found) for found in kept.things]
     lead = (
-        f"The encoder chooses one of {len(first.names):,} names for each picture of {_place(test)}: the one whose "
-        "caption lies nearest. Drawn by lot with a fixed seed, equally many of each kind; shares are the softmax "
-        "of 100 times the cosine."
+        f"For each picture of {_place(test)} the encoder chooses one of {len(answers[0].names):,} names: the "
+        "one whose caption lies nearest. Drawn by lot with a fixed seed, equally many of each kind; shares "
+        "are the softmax of 100 times the cosine."
     )
-    body = examples(runs, [answers_in(o) for _, _, o in found], colours, cast.shown.pictures, _place(test))
-    return Section(anchor, title, lead, body)
+    body = examples(kept.runs, answers, kept.colours, cast.shown.pictures, _place(test))
+    return Section("examples", title, lead, body)
 
 
 def retrieval(cast: Cast) -> Section:
     """Captions and the pictures they find."""
     test = cast.shown.test
-    found = _with(cast, lambda run: outcomes(run, test.name, test.split, "retrieval"))
-    title, anchor = "From words to pictures", "retrieval"
-    if not found:
-        return Section(anchor, title, "", Markup(""), "No run was scored on retrieval here.")
-    asked = [_by_query(o) for _, _, o in found]
-    shared, _ = in_common([list(a) for a in asked])
+    kept = _kept(cast, lambda run: outcomes(run, test.name, test.split, "retrieval"))
+    title = "From words to pictures"
+    if not kept.runs:
+        return _nothing("retrieval", title, "No run was scored on retrieval here.")
+    found = [_by_query(one) for one in kept.things]
+    shared, _ = in_common([list(one) for one in found])
     chosen = [shared[i] for i in draw(f"captions {_place(test)}", range(len(shared)), QUERIES)]
     lead = (
-        f"{len(chosen)} captions of {_place(test)}, drawn by lot with a fixed seed, and the pictures nearest to "
-        "each. A ring marks a picture that carries the caption."
+        f"{len(chosen)} captions of {_place(test)}, drawn by lot with a fixed seed, and the pictures nearest "
+        "to each. A ring marks a picture that carries the caption."
     )
-    queries = (Query(tag("span", f"“{caption}”"), [a[caption] for a in asked]) for caption in chosen)
-    runs, colours = [run for run, _, _ in found], [colour for _, colour, _ in found]
-    return Section(anchor, title, lead, gallery(runs, colours, queries, cast.shown.pictures.image))
+    queries = (Query(tag("span", f"“{caption}”"), [one[caption] for one in found]) for caption in chosen)
+    return Section(
+        "retrieval", title, lead, gallery(kept.runs, kept.colours, queries, cast.shown.pictures.image)
+    )
 
 
 def neighbours(cast: Cast) -> Section:
-    """Unseen pictures and the pictures of training (or else of the same split) that lie nearest."""
-    test, train = cast.shown.test, cast.shown.train
-    found = _with(cast, lambda run: space(run, test))
-    title, anchor = "Nearest neighbours", "neighbours"
-    if not found:
-        return Section(anchor, title, "", Markup(""), "No run kept features of these pictures.")
-    learned = [space(run, train) if train else None for run, _, _ in found]
-    known = [s for s in learned if s is not None]
-    among = known if len(known) == len(found) else [s for _, _, s in found]
-    elsewhere = among is known
-    keys, rows = in_common([s.keys for _, _, s in found])
-    chosen = draw(f"neighbours {_place(test)}", range(len(keys)), QUERIES)
-    nearby = [
-        _nearest(s, [int(r[i]) for i in chosen], a, skip=0 if elsewhere else 1)
-        for (_, _, s), a, r in zip(found, among, rows, strict=True)
-    ]
-    same = _kinship(test, train if elsewhere and train else test)
-    pictures = cast.shown.pictures
+    """Unseen pictures and the pictures of training that lie nearest, or else those of the same split."""
+    test, pictures = cast.shown.test, cast.shown.pictures
+    kept = _kept(cast, lambda run: space(run, test))
+    title = "Nearest neighbours"
+    if not kept.runs:
+        return _nothing("neighbours", title, "No run kept features of these pictures.")
+    known, among, tiles = _known(cast, kept)
+    keys, _ = in_common([one.keys for one in kept.things])
+    chosen = [keys[i] for i in draw(f"neighbours {_place(test)}", range(len(keys)), QUERIES)]
+    nearby = [_nearest(one, chosen, other) for one, other in zip(kept.things, known, strict=True)]
+    same = _kinship(test, among)
     queries = (
-        Query(_asked(pictures, keys[i]), [[(key, same(keys[i], key)) for key in run[n]] for run in nearby])
-        for n, i in enumerate(chosen)
+        Query(_asked(pictures, asked), [[(key, same(asked, key)) for key in run[asked]] for run in nearby])
+        for asked in chosen
     )
-    tiles = cast.shown.learned if elsewhere and cast.shown.learned else pictures
     lead = (
-        f"{len(chosen)} pictures of {_place(test)}, drawn by lot with a fixed seed, and the "
-        f"{'training ' if elsewhere else ''}pictures nearest to each in the encoder's own features. "
-        "A ring marks the same caption."
+        f"{len(chosen)} pictures of {_place(test)}, drawn by lot with a fixed seed, and the pictures of "
+        f"{_place(among)} nearest to each in the encoder's own features. A ring marks the same caption."
     )
-    runs, colours = [run for run, _, _ in found], [colour for _, colour, _ in found]
-    return Section(anchor, title, lead, gallery(runs, colours, queries, tiles.image))
+    return Section("neighbours", title, lead, gallery(kept.runs, kept.colours, queries, tiles.image))
 
 
 def embedding(cast: Cast) -> Section:
     """A map of each run's features."""
-    test = cast.shown.test
-    found = _with(cast, lambda run: space(run, test))
-    if not found:
-        return Section(
-            "map", "A map of what it sees", "", Markup(""), "No run kept features of these pictures."
-        )
-    keys, rows = in_common([s.keys for _, _, s in found])
+    test, title = cast.shown.test, "A map of what it sees"
+    kept = _kept(cast, lambda run: space(run, test))
+    if not kept.runs:
+        return _nothing("map", title, "No run kept features of these pictures.")
+    keys, places = in_common([one.keys for one in kept.things])
     chosen = draw(f"map {_place(test)}", range(len(keys)), POINTS)
     shown = [keys[i] for i in chosen]
     clouds = [
-        Cloud(run.label, colour, lay_out(s.features[[int(r[i]) for i in chosen]]))
-        for (run, colour, s), r in zip(found, rows, strict=True)
+        Cloud(run.label, lay_out(one.features[rows[chosen]]))
+        for run, one, rows in zip(kept.runs, kept.things, places, strict=True)
     ]
     lead = (
-        f"{len(shown):,} pictures of {_place(test)} laid out by t-SNE of the encoder's own features: what it finds "
-        "alike lies together. Only nearness means something; axes and distances between far groups do not. "
-        "Point at the map to see a picture, and the same picture on the other maps."
+        f"{len(shown):,} pictures of {_place(test)} laid out by t-SNE of the encoder's own features: what it "
+        "finds alike lies together. Only nearness means something; axes and distances between far groups do "
+        "not. Point at the map to see a picture, and the same picture on the other maps."
     )
-    return Section(
-        "map", "A map of what it sees", lead, maps(clouds, shown, groups(test, shown), cast.shown.pictures)
-    )
+    return Section("map", title, lead, maps(clouds, shown, groups(test, shown), cast.shown.pictures))
 
 
-def _with(cast: Cast, find: Callable[[Run], T | None]) -> list[tuple[Run, int, T]]:
-    """The runs that have something, with their colours."""
-    rows = ((run, colour, find(run)) for run, colour in zip(cast.runs, cast.colours, strict=True))
-    return [(run, colour, thing) for run, colour, thing in rows if thing is not None]
+def _nothing(anchor: str, title: str, why: str) -> Section:
+    return Section(anchor, title, "", Markup(""), why)
+
+
+def _kept(cast: Cast, find: Callable[[Run], T | None]) -> Kept[T]:
+    rows = [(run, colour, find(run)) for run, colour in zip(cast.runs, cast.colours, strict=True)]
+    there = [(run, colour, thing) for run, colour, thing in rows if thing is not None]
+    return Kept([row[0] for row in there], [row[1] for row in there], [row[2] for row in there])
 
 
 def _by_query(found: Outcomes) -> Mapping[str, list[tuple[str, bool]]]:
@@ -142,10 +142,23 @@ def _by_query(found: Outcomes) -> Mapping[str, list[tuple[str, bool]]]:
     }
 
 
-def _nearest(asked: Space, rows: Sequence[int], among: Space, skip: int) -> list[list[str]]:
-    """For each row the keys of what lies nearest; `skip` leaves out the picture itself."""
-    near = nearest(asked.features[list(rows)], among.features, NEAREST + skip)
-    return [[among.keys[int(j)] for j in row[skip:]] for row in near]
+def _known(cast: Cast, kept: Kept[Space]) -> tuple[Sequence[Space], LabelledSet, Thumbnails]:
+    """What neighbours are looked for among: the training pictures where every run kept their features."""
+    train, learned = cast.shown.train, cast.shown.learned
+    if train and learned:
+        spaces = [found for run in kept.runs if (found := space(run, train)) is not None]
+        if len(spaces) == len(kept.runs):
+            return spaces, train, learned
+    return kept.things, cast.shown.test, cast.shown.pictures
+
+
+def _nearest(asked: Space, keys: Sequence[str], among: Space) -> Mapping[str, list[str]]:
+    """For each of these pictures the keys of what lies nearest, itself left out."""
+    rows = {key: i for i, key in enumerate(asked.keys)}
+    near = nearest(asked.features[[rows[key] for key in keys]], among.features, NEAREST + 1)
+    found = {key: [among.keys[j] for j in line.tolist()] for key, line in zip(keys, near, strict=True)}
+    itself = among is asked
+    return {key: [n for n in line if not (itself and n == key)][:NEAREST] for key, line in found.items()}
 
 
 def _kinship(test: LabelledSet, other: LabelledSet) -> Callable[[str, str], bool]:

@@ -26,12 +26,11 @@ class Cloud:
     """Where one run's features put the pictures: `spots` has shape (n, 2) in [0, 1]."""
 
     label: str
-    colour: int
     spots: Float[np.ndarray, "n 2"]
 
 
 def lay_out(features: Float[np.ndarray, "n d"], seed: int = 0) -> Float[np.ndarray, "n 2"]:
-    """t-SNE (van der Maaten and Hinton 2008) of L2-normalised features by cosine, from at most 50 principal axes.
+    """t-SNE (van der Maaten and Hinton 2008) of L2-normalised features, from at most 50 principal axes.
 
     Returns:
         Coordinates in [0, 1], the same for the same seed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -50,7 +49,7 @@ def _run_details(run: Run) -> Markup:
     if run.config:
         c = run.config
         rows |= {
-            "data": f"{c.data.path}{f', split {c.data.split}' if c.data.split else ''}, captions {c.data.captions}",
+            "data": f"{c.data.path}, split {c.data.split or 'all'}, captions {c.data.captions}",
             "model": f"{c.model.name}, {c.model.image.size} px",
             "optimiser": f"AdamW, learning rate {c.optimizer.lr:g}, weight decay {c.optimizer.wd:g}, "
             f"batch size {c.batch_size}, {c.precision}, seed {c.seed}",
@@ -76,7 +75,7 @@ def _protocol(found: Sequence[Score]) -> Markup:
     first = found[0].record
     rows = {
         "metrics": ", ".join(score.measure.metric for score in found),
-        "examples": phrases.count(found[0].n),
+        "examples": " or ".join(dict.fromkeys(phrases.count(score.n) for score in found)),
         "intervals": ", ".join(
             dict.fromkeys(str(s.record["interval"]) for s in found if "interval" in s.record)
         ),
@@ -93,7 +92,11 @@ def _flat(protocol: object) -> dict[str, object]:
 
 
 def _said(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_said(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_said(part) for part in value)
+    return str(value)
 
 
 def _definitions(rows: Mapping[str, object]) -> Markup:

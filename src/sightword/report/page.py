@@ -92,7 +92,7 @@ def _parts(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[Section]:
 
 
 def _pictures(runs: Sequence[Run], verdicts: Sequence[Verdict], shown: Shown) -> list[Section]:
-    """Pictures are shown for the runs that the page compares, three at most; it would be endless otherwise."""
+    """Pictures are shown for the runs that the page compares, three at most, or it would be endless."""
     compared = [run for v in verdicts for run in (v.fair.first, v.fair.second)] or list(runs)
     chosen = list({run.label: run for run in compared}.values())[:MOST]
     cast = Cast(chosen, [[r.label for r in runs].index(run.label) for run in chosen], shown)

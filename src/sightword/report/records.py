@@ -27,7 +27,7 @@ class Measure:
 
     @property
     def is_main(self) -> bool:
-        """Whether it is shown at a glance; the others (other ranks, means per class) stand in the full table."""
+        """Whether it is shown at a glance; other ranks and means per class stand in the full table."""
         zero_shot = self.task == "zeroshot" and self.metric == "acc5"
         return zero_shot or self.metric == "acc1" or self.metric.endswith("recall@1")
 

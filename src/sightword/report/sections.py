@@ -45,8 +45,8 @@ def comparison(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Section:
     missing = ""
     if not verdicts and len(runs) > 1:
         missing = (
-            "No two of these runs saw equally many samples or cost equally many FLOPs, so a difference between "
-            "them is not the objective's alone. Train one of them to the other's budget for a fair comparison."
+            "No two of these runs saw equally many samples or cost equally many FLOPs, so a difference "
+            "between them is not the objective's alone. Train one of them to the other's budget to compare."
         )
     return Section(
         "comparison",
@@ -59,14 +59,14 @@ def comparison(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Section:
 
 def _caution(verdicts: Sequence[Verdict]) -> Markup:
     said = [
-        "A filled dot: the 95 % interval of the paired difference does not reach zero. The headline rests on the "
-        "first score of each comparison alone; the others are not corrected for their number."
+        "A filled dot: the 95 % interval of the paired difference leaves out zero. The headline rests on the "
+        "first score alone; the other intervals are not corrected for their number."
     ]
     seeds = {run.config.seed for v in verdicts for run in (v.fair.first, v.fair.second) if run.config}
     if len(seeds) <= 1:
         said.append(
-            "Intervals cover the choice of test pictures. Every run here has one seed, so the luck of training "
-            "is not in them."
+            "Intervals cover the choice of test pictures. All runs have one seed, so the luck of training is "
+            "not in them."
         )
     return tag("p", " ".join(said), class_="note")
 
@@ -76,8 +76,8 @@ def results(runs: Sequence[Run], against_first: Differences) -> Section:
     lead = "Values in percent with their 95 % intervals below."
     if len(runs) > 1:
         lead += (
-            f" The second line below is the paired difference from {runs[0].label}, in points, with its interval: "
-            "bold where it is shown: where the interval leaves out zero."
+            f" Below that the paired difference from {runs[0].label} in points, with its interval: bold "
+            "where the interval leaves out zero."
         )
     unscored = [run.label for run in runs if not run.scores]
     unfinished = [run.label for run in runs if run.end is None]

@@ -28,8 +28,8 @@ def key_to_runs(runs: Sequence[Run]) -> Markup:
 def runs_table(runs: Sequence[Run], against_first: Differences) -> Markup:
     """What each run was and cost, its main scores, and all scores to unfold.
 
-    Below each score stand its 95 % interval and the paired difference from the first run's, in bold only where
-    that difference is shown. No value is ever set in bold for being the largest.
+    Below each score stand its 95 % interval and the paired difference from the first run's, in bold only
+    where that difference is shown. No value is ever set in bold for being the largest.
     """
     scored = measures(runs)
     main = [measure for measure in scored if measure.is_main]
