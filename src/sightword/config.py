@@ -1,4 +1,4 @@
-"""Floor 0. What a run is made of, as frozen dataclasses; to and from TOML; dotted overrides. No torch here."""
+"""Floor 0. What a run is made of: frozen dataclasses, to and from TOML, dotted overrides. No torch here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImageTowerConfig:
 
 @dataclass(frozen=True)
 class TextTowerConfig:
-    """A caption encoder: causal with the feature at end-of-text, or bidirectional with a mean or class token."""
+    """A caption encoder: causal, its feature at end-of-text; or bidirectional, by mean or class token."""
 
     width: int = 512
     layers: int = 12
@@ -146,7 +146,7 @@ def load(path: Path) -> Config:
 
 
 def override(config: T, changes: Mapping[str, Any], where: str = "--set") -> T:
-    """`config` with dotted fields replaced, e.g. `{"model.image.pool": "gap"}`; strings are read as values."""
+    """`config` with dotted fields replaced, e.g. `{"model.image.pool": "gap"}`; strings become values."""
     for name, value in changes.items():
         config = _replace(config, name.split("."), value, f"{where} {name}")
     return config
@@ -163,7 +163,9 @@ def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
 
 def _toml_lines(config: Any, prefix: str) -> list[str]:
     values = [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config)]
-    lines = [f"{name} = {_toml_value(value)}" for name, value in values if not dataclasses.is_dataclass(value)]
+    lines = [
+        f"{name} = {_toml_value(value)}" for name, value in values if not dataclasses.is_dataclass(value)
+    ]
     for name, value in values:
         if dataclasses.is_dataclass(value):
             lines += ["", f"[{prefix}{name}]", *_toml_lines(value, f"{prefix}{name}.")]

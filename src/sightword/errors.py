@@ -22,8 +22,8 @@ def unknown(kind: str, found: str, known: Iterable[str], do: str = "") -> Sightw
     return SightwordError(f"unknown {kind} '{found}'; {hint}{' ' + do if do else ''}")
 
 
-class BadSample(Exception):
-    """One unreadable sample: counted and quarantined by whoever reads a batch, never a crash and never silent."""
+class BadSample(Exception):  # noqa: N818  a sample is bad; the program is not in error
+    """One unreadable sample: counted and quarantined by whoever reads a batch, never a crash."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")

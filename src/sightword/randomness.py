@@ -16,13 +16,13 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def stream(*purpose: object) -> int:
-    """A stable 63-bit number for a purpose, e.g. `stream("mask", masking)`; equal reprs, equal streams."""
+    """A stable 63-bit number for a purpose, e.g. `stream("mask", masking)`: equal reprs, equal streams."""
     digest = hashlib.blake2b(repr(purpose).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def mix(values: U64) -> U64:
-    """The splitmix64 finaliser (Steele, Lea and Flood 2014, figure 18): a bijection that scrambles 64 bits."""
+    """The splitmix64 finaliser (Steele, Lea and Flood 2014, figure 18): scrambles 64 bits, a bijection."""
     with np.errstate(over="ignore"):
         z = values + _GOLDEN
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

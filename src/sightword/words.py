@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Jitter:
-    """Colour jitter as torchvision's `ColorJitter`: factors drawn from [1-x, 1+x], hue from [-hue, hue] turns."""
+    """Colour jitter as torchvision's `ColorJitter`: factors from [1-x, 1+x], hue from [-hue, hue] turns."""
 
     brightness: float
     contrast: float
@@ -44,14 +44,14 @@ class View:
 
 @dataclass(frozen=True)
 class Caption:
-    """One caption of a sample, chosen by the data's policy. `draw` tells apart several captions of one sample."""
+    """One caption of a sample, chosen by the data's policy; `draw` tells apart several of one sample."""
 
     draw: int = 0
 
 
 @dataclass(frozen=True)
 class Masking:
-    """Which tokens are hidden from an encoder. Hidden ones are dropped (MAE) or replaced by a mask token (BEiT)."""
+    """Which tokens are hidden from an encoder: dropped (MAE) or replaced by a mask token (BEiT)."""
 
     ratio: float  # share hidden
     kind: Literal["uniform", "block"] = "uniform"
@@ -61,7 +61,7 @@ class Masking:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A momentum teacher: teacher <- m * teacher + (1 - m) * student, m by a cosine from `momentum` to `end`."""
+    """A momentum teacher: t <- m t + (1 - m) student, m by a cosine from `momentum` to `end`."""
 
     momentum: float = 0.99
     end: float = 1.0
@@ -69,7 +69,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Encode:
-    """One wish: encode this view (and/or caption) with this tower, seeing only this much, as student or teacher."""
+    """One wish: encode this view (or caption) with this tower, seeing this much, as student or teacher."""
 
     tower: Literal["image", "text", "joint"]
     view: View | None = None

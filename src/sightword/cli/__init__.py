@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sightword.cli import flags as given
 from sightword.config import Config, override
 from sightword.errors import SightwordError
 
-if TYPE_CHECKING:
-    from sightword.training.loop import Watch
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. Exit code 2 and one line on standard error for whatever a user can put right."""
-    flags = given.parse(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve the loader's workers
     try:
+        flags = given.parse(sys.argv[1:] if arguments is None else arguments)
         _COMMANDS[type(flags)](flags)
     except SightwordError as error:
         print(f"sightword: {' '.join(str(error).split())}", file=sys.stderr)
@@ -61,33 +59,31 @@ def _train(flags: given.Train) -> None:
 
         print(listing.everything())
         return
-    from sightword.training.loop import resume_training, train
+    from sightword.recipes.runs import resume_and_score, train_and_score
 
     if flags.saving.resume:
-        _only_resume(flags)
-        latest = flags.saving.resume == "latest" and flags.saving.out is not None
-        out = Path(str(flags.saving.out if latest else flags.saving.resume))
-        resume_training(out, _watch())
+        out = _only_resume(flags)
+        scores = resume_and_score(out)
     else:
-        out = train(configure(flags), _watch())
-    print(
-        f"{out}: config.toml, metrics.jsonl, scores.jsonl, model.safetensors; next: sightword evaluate {out}"
-    )
+        config = configure(flags)
+        out, scores = Path(config.out), train_and_score(config)
+    for score in scores:
+        print(score.line())
+    if scores:
+        print(f"next: sightword report {out}")
 
 
-def _only_resume(flags: given.Train) -> None:
+def _only_resume(flags: given.Train) -> Path:
+    """The run to go on with; its own settings rule, so no others may be given."""
     others = [name for name in given.changes(flags) if name != "out"]
     if others or flags.recipe or flags.set or flags.learning.model:
+        named = ", ".join(others) or "a recipe or model"
         raise SightwordError(
-            f"--resume goes on with the run's own settings, but others are given ({', '.join(others) or 'a recipe'});"
+            f"--resume goes on with the run's own settings, but others are given ({named});"
             " leave them out, or start a new run with another --out"
         )
-
-
-def _watch() -> Watch:
-    from sightword.evaluation.watch import zeroshot
-
-    return zeroshot
+    latest = flags.saving.resume == "latest" and flags.saving.out is not None
+    return Path(str(flags.saving.out if latest else flags.saving.resume))
 
 
 def _evaluate(flags: given.Evaluate) -> None:

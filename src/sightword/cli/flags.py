@@ -5,11 +5,19 @@ A training flag that is not given leaves the recipe's value; `_NAMES` says which
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction
+from tyro.conf import arg as any_arg
+
+import sightword
+from sightword.errors import unknown
+
+arg = partial(any_arg, help_behavior_hint="")  # "(default: None)" behind every flag tells nobody anything
 
 Text = Annotated[str | None, arg(metavar="TEXT")]
 Place = Annotated[str | None, arg(metavar="PATH")]
@@ -76,11 +84,13 @@ class SavingFlags:
     resume: Annotated[str | None, arg(metavar="DIR")] = None
     """go on with the run in DIR, bit for bit (`latest`: the one in --out)"""
     save_every: Annotated[int | None, arg(metavar="STEPS", aliases=("--save-frequency",))] = None
-    """steps between checkpoints; it saves every ten minutes and at the end anyway"""
+    """steps between checkpoints (always every ten minutes and at the end)"""
     log_every: Annotated[int | None, arg(metavar="STEPS")] = None
     """steps between records"""
     zeroshot_frequency: Annotated[int | None, arg(metavar="STEPS")] = None
     """steps between zero-shot scores on the demo's held-out pictures; 0 for none"""
+    evaluate_on: Annotated[str | None, arg(metavar="SETS")] = None
+    """what to score at the end (as `sightword evaluate --on`); "" for nothing"""
     report_to: Annotated[str | None, arg(metavar="NAMES")] = None
     """tensorboard, wandb, or both with a comma"""
 
@@ -106,9 +116,9 @@ class Train:
     sightword train --resume runs/slip
     """
 
-    recipe: Annotated[Positional[str | None], arg(metavar="RECIPE")] = None
+    recipe: Annotated[Positional[str | None], arg(metavar="[RECIPE]")] = None
     """a paper's recipe by name; flags change it"""
-    list: bool = False
+    list: Annotated[FlagCreatePairsOff[bool], arg()] = False
     """show objectives, models and recipes, and stop"""
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
     """change any setting of config.toml, e.g. model.image.pool=gap"""
@@ -133,7 +143,7 @@ class Evaluate:
     """demo, an ImageFolder, a CLIP_benchmark webdataset; commas join"""
     tasks: Annotated[str, arg(metavar="TASKS")] = "zeroshot,retrieval,knn,linear"
     """which tasks, joined by commas"""
-    force: bool = False
+    force: Annotated[FlagCreatePairsOff[bool], arg()] = False
     """score again what is already scored"""
 
 
@@ -197,16 +207,44 @@ def changes(flags: Train) -> dict[str, Any]:
     return {_NAMES.get(name, name): value for name, value in given.items() if name not in _NOT_SETTINGS}
 
 
+_COMMANDS: dict[str, type] = {
+    "demo": Demo,
+    "train": Train,
+    "evaluate": Evaluate,
+    "report": Report,
+    "compare": Compare,
+}
+_ABOUT = """\
+Pre-train image encoders from pictures and captions, by word (clip) and by sight
+(simclr, mae), in any combination, and measure whether the sight paid."""
+
+
 def parse(arguments: list[str]) -> Any:
-    """The flags of the command that was called. Prints help or a usage error and exits by itself."""
-    return tyro.extras.subcommand_cli_from_dict(
-        {"demo": Demo, "train": Train, "evaluate": Evaluate, "report": Report, "compare": Compare},
-        prog="sightword",
-        description=(
-            "Pre-train image encoders from pictures and captions, by word (clip) and by sight (simclr, mae),\n"
-            "in any combination, and measure whether the sight paid.\n\n"
-            '  sightword demo\n  sightword train --data demo --objective "clip + simclr" --model resnet-tiny'
-            " --epochs 10 --out runs/a\n  sightword evaluate runs/a\n  sightword report runs/a runs/b"
-        ),
-        args=arguments,
+    """The flags of the command that was called. Prints help or a usage error and exits by itself.
+
+    Raises:
+        SightwordError: for a command that nobody knows.
+    """
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(overview())
+        raise SystemExit(0)
+    if name in ("-V", "--version"):
+        print(f"sightword {sightword.__version__}")
+        raise SystemExit(0)
+    if name not in _COMMANDS:
+        raise unknown("command", name, _COMMANDS, "(see sightword --help)")
+    kind = _COMMANDS[name]
+    return tyro.cli(
+        kind, args=rest, prog=f"sightword {name}", description=inspect.cleandoc(kind.__doc__ or "")
     )
+
+
+def overview() -> str:
+    """What `sightword --help` prints: the commands, each with its first example."""
+    rows = []
+    for name, kind in _COMMANDS.items():
+        about, _, examples = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+        rows.append(f"  {name:<9} {about}\n              {examples.splitlines()[0]}")
+    commands = "\n".join(rows)
+    return f"{_ABOUT}\n\ncommands:\n{commands}\n\nsightword COMMAND --help shows its flags and more examples."

@@ -64,8 +64,8 @@ def rn50() -> ModelConfig:
 def names() -> dict[str, Callable[[], ModelConfig]]:
     """Every model of this file by its name on the command line."""
     own = vars(sys.modules[__name__]).values()
-    made = [f for f in own if inspect.isfunction(f) and f.__module__ == __name__ and f is not names]
-    return {f.__name__.replace("_", "-"): f for f in made if f.__annotations__.get("return") == "ModelConfig"}
+    made = [f for f in own if inspect.isfunction(f) and f.__module__ == __name__]
+    return {f.__name__.replace("_", "-"): f for f in made if f.__annotations__ == {"return": "ModelConfig"}}
 
 
 def find(name: str) -> ModelConfig:
