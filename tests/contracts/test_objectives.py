@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -27,12 +28,13 @@ from sightword.towers.joint_space import JointSpace
 from sightword.words import Surroundings, Term
 
 THROWAWAY = Path(__file__).parent / "throwaway"
+OWN = os.environ.get("SIGHTWORD_PATH", "")  # a user's objectives go through the suite too
 NAMES = [*catalogue.names(), *(file.stem for file in sorted((THROWAWAY / "objectives").glob("*.py")))]
 
 
 @pytest.fixture(autouse=True)
 def _throwaway(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SIGHTWORD_PATH", str(THROWAWAY))
+    monkeypatch.setenv("SIGHTWORD_PATH", os.pathsep.join([str(THROWAWAY), OWN]))
     monkeypatch.setattr(sightword.objectives, "__path__", list(sightword.objectives.__path__))
     yield
     sys.modules.pop("sightword.objectives.byol", None)
