@@ -235,9 +235,9 @@ def parse(arguments: list[str]) -> Any:
     if name not in _COMMANDS:
         raise unknown("command", name, _COMMANDS, "(see sightword --help)")
     kind = _COMMANDS[name]
-    return tyro.cli(
-        kind, args=rest, prog=f"sightword {name}", description=inspect.cleandoc(kind.__doc__ or "")
-    )
+    about, _, examples = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+    shown = "\n".join(f"  {line}" for line in examples.splitlines())  # indented lines keep their breaks
+    return tyro.cli(kind, args=rest, prog=f"sightword {name}", description=f"{about}\n\n{shown}")
 
 
 def overview() -> str:
