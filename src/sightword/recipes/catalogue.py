@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import sightword.recipes as package
 from sightword import plugins
@@ -20,19 +21,10 @@ Recipe = Callable[[], Config]
 
 def names() -> dict[str, Recipe]:
     """Every recipe by its name on the command line."""
-    found: dict[str, Recipe] = {}
-    for name, file in plugins.modules("recipes", package.__path__).items():
-        if not _holds_recipe(file):
-            continue
-        module = plugins.load(package.__name__, name, file)
-        for function in vars(module).values():
-            if (
-                inspect.isfunction(function)
-                and function.__module__ == module.__name__
-                and _is_recipe(function)
-            ):
-                found[function.__name__.replace("_", "-")] = function
-    return found
+    files = plugins.modules("recipes", package.__path__)
+    written = {name: file for name, file in files.items() if _holds_recipe(file)}
+    modules = (plugins.load(package.__name__, name, file) for name, file in written.items())
+    return {name: recipe for module in modules for name, recipe in _recipes(module)}
 
 
 def find(name: str) -> Config:
@@ -49,8 +41,19 @@ def find(name: str) -> Config:
 
 def _holds_recipe(file: Path) -> bool:
     """Whether some function there is written as a recipe; other modules are not imported."""
-    functions = (node for node in ast.parse(file.read_bytes(), str(file)).body if isinstance(node, ast.FunctionDef))
-    return any(node.returns is not None and ast.unparse(node.returns) == "Config" for node in functions)
+    try:
+        nodes = ast.parse(file.read_bytes(), str(file)).body
+    except SyntaxError:
+        return True  # whoever imports it says what is wrong
+    answers = [ast.unparse(n.returns) for n in nodes if isinstance(n, ast.FunctionDef) and n.returns]
+    return any("Config" in answer for answer in answers)
+
+
+def _recipes(module: ModuleType) -> Iterator[tuple[str, Recipe]]:
+    for function in vars(module).values():
+        own = inspect.isfunction(function) and function.__module__ == module.__name__
+        if own and _is_recipe(function):
+            yield function.__name__.replace("_", "-"), function
 
 
 def _is_recipe(function: Callable[..., object]) -> bool:
