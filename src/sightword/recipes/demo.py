@@ -67,7 +67,7 @@ def run_demo(out: Path, seed: int) -> Path:
 
 
 def _equal_flops(clip: Config, slip: Config, out: Path) -> Config | None:
-    """CLIP again, for as many steps as the other arm's FLOPs pay for; None until both have measured theirs."""
+    """CLIP for as many steps as the other arm's FLOPs pay for; None until both have begun."""
     from sightword.training.records import read_records
 
     starts = []

@@ -8,10 +8,12 @@ from sightword.config import Config, load
 from sightword.evaluation.run import evaluate
 from sightword.evaluation.scores import FILE, Score
 from sightword.evaluation.watch import zeroshot
+from sightword.pairs.sources import open_pairs
 from sightword.training.checkpoint import newest
 from sightword.training.loop import resume_training, train
 from sightword.training.model import load_model
 from sightword.training.records import read_records
+from sightword.training.showing import save_pictures
 
 
 def train_and_score(config: Config) -> list[Score]:
@@ -46,6 +48,10 @@ def score(out: Path) -> list[Score]:
         config.evaluate_on, [place for place in config.evaluate_on.split(",") if place]
     )
     (out / FILE).touch()
+    held_out = (
+        open_pairs("demo", "test_artist") if config.data.path == "demo" else open_pairs(config.data.path)
+    )
+    save_pictures(out, held_out)
     return evaluate(load_model(out), out, places) if places else []
 
 
