@@ -79,6 +79,14 @@ def test_final_scores_are_those_of_the_latest_weights(tmp_path: Path) -> None:
     assert run.final[Measure("d", "s", "zeroshot", "acc1")].value == 0.51
 
 
+def test_scores_of_earlier_weights_are_noticed(tmp_path: Path) -> None:
+    write_records(tmp_path / "a", "clip", 30, 1e11)
+    write_scores(tmp_path / "a", {"step": 30}, {"step": 20, "metric": "acc5"})
+    assert read_runs([tmp_path / "a"])[0].is_behind
+    write_scores(tmp_path / "a", {"step": 30}, {"step": 20}, {"step": 30, "metric": "acc5"})
+    assert not read_runs([tmp_path / "a"])[0].is_behind
+
+
 def test_a_score_without_its_value_is_told(tmp_path: Path) -> None:
     write_records(tmp_path / "a", "clip", 30, 1e11)
     write_scores(tmp_path / "a", {"value": None})

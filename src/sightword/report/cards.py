@@ -72,9 +72,7 @@ def _row(measure: Measure, difference: Difference, span: float) -> Markup:
 
 def _sides(fair: Fair) -> Markup:
     """Which side of zero is whose."""
-    left, right = (
-        tag("span", said) for said in (f"←\u00a0{fair.first.label}", f"{fair.second.label}\u00a0→")
-    )
+    left, right = (tag("span", said) for said in (f"← {fair.first.label}", f"→ {fair.second.label}"))
     return tag("span", left, right, class_="legs")
 
 

@@ -94,6 +94,16 @@ class Run:
         return spent / 60 if spent else None
 
     @property
+    def step(self) -> int:
+        """Steps of training that were recorded."""
+        return int(self._reached().get("step", 0))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some score is of earlier weights than the run now has."""
+        return any(score.step < self.step for score in self.final.values())
+
+    @property
     def parameters(self) -> int:
         """Of everything trained; 0 where nobody wrote it down."""
         return int(self.start.get("parameters") or 0)

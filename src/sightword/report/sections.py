@@ -86,6 +86,11 @@ def results(runs: Sequence[Run], against_first: Differences) -> Section:
         missing.append(
             f"Not finished: {phrases.listed(unfinished)}; the numbers are those of the last record."
         )
+    behind = [run.label for run in runs if run.is_behind]
+    if behind:
+        missing.append(
+            f"Some scores are of earlier weights: {phrases.listed(behind)}; score again with `sightword evaluate`."
+        )
     if unscored:
         missing.append(f"Not scored: {phrases.listed(unscored)}; score with `sightword evaluate`.")
     return Section("results", "Runs and scores", lead, runs_table(runs, against_first), " ".join(missing))
