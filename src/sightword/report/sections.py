@@ -89,7 +89,7 @@ def results(runs: Sequence[Run], against_first: Differences) -> Section:
     behind = [run.label for run in runs if run.is_behind]
     if behind:
         missing.append(
-            f"Scored before training went on: {phrases.listed(behind)}; score again with `sightword evaluate`."
+            f"Scored before the end: {phrases.listed(behind)}; score again with `sightword evaluate`."
         )
     if unscored:
         missing.append(f"Not scored: {phrases.listed(unscored)}; score with `sightword evaluate`.")
