@@ -49,7 +49,8 @@ def test_image_configurations(config, message):
         (TextTowerConfig(pool="class"), "causal attention sees nothing"),
         (TextTowerConfig(heads=7), "7 heads do not divide a width of 512; try 8 heads"),
         (TextTowerConfig(context=1), "at least 2"),
-        (TextTowerConfig(layers=0), "must be > 0"),
+        (TextTowerConfig(layers=0), "pool must be"),
+        (TextTowerConfig(layers=-1), "or more"),
     ],
 )
 def test_text_configurations(config, message):

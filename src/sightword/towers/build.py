@@ -35,8 +35,11 @@ def build_text(config: TextTowerConfig, vocab: int, pad: int, eot: int) -> TextT
         SightwordError: the configuration contradicts itself.
     """
     name = "model.text"
+    _demand(min(config.width, config.heads) > 0, f"{name}: width and heads must be > 0")
+    _demand(config.layers >= 0, f"{name}.layers is {config.layers}; give 0 (a bag of words) or more")
     _demand(
-        min(config.width, config.layers, config.heads) > 0, f"{name}: width, layers and heads must be > 0"
+        config.layers > 0 or config.pool == "mean",
+        f'{name}: without layers a token knows no other, so pool must be "mean", found "{config.pool}"',
     )
     _demand(config.context >= 2, f"{name}.context is {config.context}; start and end of text need at least 2")
     _check_heads(name, config.width, config.heads)
