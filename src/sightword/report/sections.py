@@ -109,5 +109,9 @@ def training(runs: Sequence[Run]) -> Section:
 
 def reconstruction(runs: Sequence[Run]) -> Section:
     """Masked pictures, for runs that kept some."""
-    lead = "Grey patches were hidden from the encoder; the decoder painted them from the rest."
+    lead = (
+        "Grey patches were hidden from the encoder; the decoder painted them from the rest, which is shown "
+        "as it was. A decoder of normalised patches, MAE's default, says nothing of a patch's brightness and "
+        "contrast: those are the true patch's."
+    )
     return Section("reconstruction", "Masked and reconstructed", lead, reconstructions(runs))
