@@ -49,7 +49,7 @@ class TextTransformer(TextTower):
 
     def _initialise(self) -> None:
         """As OpenAI's CLIP (model.py, `initialize_parameters`); further tokens as word embeddings."""
-        width, depth = self.facts.width, len(self.blocks)
+        width, depth = self.facts.width, max(1, len(self.blocks))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
         for extra in (self.class_token, self.mask_token):
