@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction
 from tyro.conf import arg as any_arg
 
 import sightword
+from sightword.cli import usage
 from sightword.errors import unknown
 
 arg = partial(any_arg, help_behavior_hint="")  # "(default: None)" behind every flag tells nobody anything
@@ -220,10 +220,10 @@ Pre-train image encoders from pictures and captions, by word (clip) and by sight
 
 
 def parse(arguments: list[str]) -> Any:
-    """The flags of the command that was called. Prints help or a usage error and exits by itself.
+    """The flags of the command that was called. Prints help and exits by itself.
 
     Raises:
-        SightwordError: for a command that nobody knows.
+        SightwordError: for a command or a flag that nobody knows, or a value that a flag cannot take.
     """
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help", "help"):
@@ -237,7 +237,7 @@ def parse(arguments: list[str]) -> Any:
     kind = _COMMANDS[name]
     about, _, examples = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
     shown = "\n".join(f"  {line}" for line in examples.splitlines())  # indented lines keep their breaks
-    return tyro.cli(kind, args=rest, prog=f"sightword {name}", description=f"{about}\n\n{shown}")
+    return usage.read(kind, rest, f"sightword {name}", f"{about}\n\n{shown}")
 
 
 def overview() -> str:

@@ -104,12 +104,17 @@ def _near(path: Path) -> str:
 
 def _alike(path: Path) -> str:
     parent = path.parent
-    names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
+    names = _names(parent) if parent.is_dir() else []
     near = [str(parent / name) for name in difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _holds(folder: Path) -> str:
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = sorted(_names(folder))
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return f"'{folder}' holds {', '.join(names[:5])}{more}" if names else f"'{folder}' is empty"
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies there, less the indices that we write beside tars."""
+    return [entry.name for entry in folder.iterdir() if not entry.name.endswith(".index.npz")]
