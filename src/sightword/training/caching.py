@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -35,40 +36,37 @@ def forward_backward(
         chunks: 1 for one piece; more to hold only 1/chunks of the activations.
         autocast: the precision context, entered around every forward.
     """
-    if chunks == 1:
-        with autocast:
-            answer = model(batch, progress)
-        answer.total.backward()
-        return answer
-    return _cached(model, batch, progress, chunks, autocast)
+    if chunks > 1:
+        return _cached(model, batch, progress, chunks, autocast)
+    with autocast:
+        answer = model(batch, progress)
+    answer.total.backward()
+    return answer
 
 
 def _cached(
     model: Pretrainer, batch: Batch, progress: float, chunks: int, autocast: torch.autocast
 ) -> Answer:
-    pieces = [cut(batch, rows) for rows in torch.arange(len(batch.keys)).chunk(chunks)]
-    states = []
-    parts: list[Encodings] = []
+    device, rows = batch.ids.device, torch.arange(len(batch.keys)).chunk(chunks)
+    states, parts = [], list[Encodings]()
     with torch.no_grad(), autocast:
-        for piece in pieces:
-            states.append(_rng(batch.ids.device))
-            parts.append(model.encode(piece, progress))
+        for chunk in rows:
+            states.append(_rng(device))
+            parts.append(model.encode(cut(batch, chunk), progress))
     leaves = _leaves(parts)
     with autocast:
         answer = model.score(leaves, batch, progress)
     answer.total.backward()
-    offset = 0
-    for piece, state in zip(pieces, states, strict=True):
-        _restore(state, batch.ids.device)
+    for chunk, state in zip(rows, states, strict=True):
+        _restore(state, device)
         with autocast, _still_statistics(model):
-            again = model.encode(piece, progress)
-        _send_back(again, leaves, slice(offset, offset + len(piece.keys)))
-        offset += len(piece.keys)
+            again = model.encode(cut(batch, chunk), progress, teachers=False)
+        _send_back(again, leaves, slice(int(chunk[0]), int(chunk[-1]) + 1))
     return answer
 
 
-def cut(batch: Batch, rows: Tensor) -> Batch:
-    """The given rows of a batch."""
+def cut(batch: Batch, rows: Int64[Tensor, " n"]) -> Batch:
+    """The given n rows of a batch."""
     rows = rows.to(batch.ids.device)
     return replace(
         batch,
@@ -120,15 +118,14 @@ def _send_back(again: Mapping[Encode, Encoded], leaves: Mapping[Encode, Encoded]
 @contextmanager
 def _still_statistics(model: nn.Module) -> Iterator[None]:
     """Batch norms normalise as before but do not count a chunk twice in their running statistics."""
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.momentum = 0.0
+    counting = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in counting:
+        norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for norm in counting:
+            norm.track_running_stats = True
 
 
 def _rng(device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sightword.errors import SightwordError
+from sightword.training.disk import read_tensors, sync, writing
 from sightword.training.optimizer import named_trainable
 from sightword.training.pretrainer import Encoders, Pretrainer
 from sightword.training.records import file_digest
 
 _MANIFEST = "manifest.json"
+_ABOUT = "sightword"
 
 
 @dataclass(frozen=True)
@@ -43,41 +45,53 @@ class Saved:
 def save(
     out: Path, model: Pretrainer, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], keep_last: int
 ) -> Path:
-    """Publish a checkpoint atomically and remove all but the newest `keep_last`.
+    """Publish a checkpoint atomically and remove all but the newest `keep_last` (0 keeps all).
 
     Raises:
         SightwordError: when the disk is full; what was saved before stays whole.
     """
     folder = out / "checkpoints"
     target = folder / f"step-{int(state['step']):08d}"
-    aside = folder / f".writing-{os.getpid()}"
+    aside = folder / f".writing-{target.name}"
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        save_file(_plain(model.state_dict()), aside / "model.safetensors")
-        save_file(_optimizer_tensors(model, optimizer), aside / "optimizer.safetensors")
-        (aside / "state.json").write_text(json.dumps(dict(state)), encoding="utf-8")
-        _seal(aside)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(aside, target)
-        _sync(folder)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise SightwordError(
-            f"could not save {target}: {error}; the checkpoint before it is whole"
-        ) from error
-    for old in sorted(folder.glob("step-*"))[:-keep_last]:
-        shutil.rmtree(old)
+        with writing(target):
+            _write(aside, model, optimizer, state)
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(aside, target)
+            for parent in (folder, out):
+                sync(parent)
+    finally:
+        for left in folder.glob(".writing-*"):  # of a full disk now, or of a kill before
+            shutil.rmtree(left, ignore_errors=True)
+    _prune(folder, target, keep_last)
     return target
 
 
-def save_encoders(out: Path, encoders: Encoders, metadata: Mapping[str, str]) -> Path:
-    """`model.safetensors` of a run: the towers and the joint space alone, for use; replaced atomically."""
+def save_encoders(out: Path, encoders: Encoders, about: Mapping[str, Any]) -> Path:
+    """`model.safetensors` of a run: the towers and the joint space alone, for use; replaced atomically.
+
+    Equal weights and an equal `about` give equal bytes: it is kept as one entry of JSON, because safetensors
+    writes several entries of metadata in random order.
+
+    Raises:
+        SightwordError: when the disk is full; the file is as it was before.
+    """
     target, aside = out / "model.safetensors", out / ".model.safetensors.writing"
-    save_file(_plain(encoders.state_dict()), aside, metadata=dict(metadata))
-    _sync(aside)
-    os.replace(aside, target)
+    try:
+        with writing(target):
+            save_file(_plain(encoders.state_dict()), aside, {_ABOUT: json.dumps(dict(about), sort_keys=True)})
+            sync(aside)
+            os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
     return target
+
+
+def about_encoders(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What `save_encoders` was told, from a file's metadata; empty for a stranger's file."""
+    found = json.loads(metadata.get(_ABOUT, "{}"))
+    assert isinstance(found, dict)
+    return found
 
 
 def newest(out: Path) -> tuple[Saved | None, list[str]]:
@@ -87,7 +101,7 @@ def newest(out: Path) -> tuple[Saved | None, list[str]]:
         fault = _fault(path)
         if fault is None:
             return Saved(path, json.loads((path / "state.json").read_text(encoding="utf-8"))), complaints
-        complaints.append(f"{path} is not whole ({fault}); using the one before it")
+        complaints.append(f"{path} is not whole ({fault}) and is passed over")
     return None, complaints
 
 
@@ -97,43 +111,71 @@ def restore(saved: Saved, model: Pretrainer, optimizer: torch.optim.Optimizer) -
     Raises:
         SightwordError: when it is of another model.
     """
-    fit(model, load_file(saved.path / "model.safetensors"), str(saved.path))
-    tensors = load_file(saved.path / "optimizer.safetensors")
-    for name, parameter in named_trainable(model).items():
-        prefix = f"{name}|"
-        own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        if own:
-            optimizer.state[parameter] = {
-                k: v if k == "step" else v.to(parameter.device) for k, v in own.items()
-            }
+    fit(model, read_tensors(saved.path / "model.safetensors"), str(saved.path))
+    parameters = named_trainable(model)
+    for key, value in read_tensors(saved.path / "optimizer.safetensors").items():
+        name, _, part = key.rpartition("|")
+        if name not in parameters:
+            raise SightwordError(f"{saved.path} has optimizer state of '{name}', which does not train here")
+        optimizer.state[parameters[name]][part] = _laid_out_as(value, parameters[name])
 
 
 def fit(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Load weights whose names and shapes must all agree; otherwise say which do not."""
+    """Load weights whose names and shapes must all agree.
+
+    Raises:
+        SightwordError: when one does not, naming it.
+    """
     own = module.state_dict()
-    wrong = [
-        f"{n} is {tuple(tensors[n].shape)}, wanted {tuple(own[n].shape)}"
-        for n in own.keys() & tensors.keys()
-        if own[n].shape != tensors[n].shape
+    faults = [
+        f"{name} is {tuple(tensors[name].shape)}, wanted {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & tensors.keys())
+        if own[name].shape != tensors[name].shape
     ]
-    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    if wrong or missing or extra:
-        parts = (
-            sorted(wrong)[:1] + [f"lacks {n}" for n in missing[:1]] + [f"has unknown {n}" for n in extra[:1]]
-        )
+    faults += [f"{name} is missing" for name in sorted(own.keys() - tensors.keys())]
+    faults += [f"{name} is unknown" for name in sorted(tensors.keys() - own.keys())]
+    if faults:
+        more = f" and {len(faults) - 1} more" if faults[1:] else ""
         raise SightwordError(
-            f"the weights in {where} are of another model ({'; '.join(parts)}; {len(wrong) + len(missing) + len(extra)}"
-            " tensors differ); use the configuration that they were trained with"
+            f"the weights in {where} are of another model: {faults[0]}{more};"
+            " use the configuration that they were trained with"
         )
     module.load_state_dict(dict(tensors))
 
 
+def _write(
+    folder: Path, model: Pretrainer, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    save_file(_plain(model.state_dict()), folder / "model.safetensors")
+    save_file(_optimizer_tensors(model, optimizer), folder / "optimizer.safetensors")
+    (folder / "state.json").write_text(json.dumps(dict(state), sort_keys=True), encoding="utf-8")
+    files = sorted(folder.iterdir())
+    rows = {file.name: {"bytes": file.stat().st_size, "sha256": file_digest(file)} for file in files}
+    (folder / _MANIFEST).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    for path in (*files, folder / _MANIFEST, folder):
+        sync(path)
+
+
+def _prune(folder: Path, target: Path, keep_last: int) -> None:
+    """Remove older ones beyond `keep_last`, and newer ones: they were not whole, or would have been used."""
+    found = sorted(folder.glob("step-*"))
+    here = found.index(target) + 1
+    kept = found[max(0, here - keep_last) : here] if keep_last > 0 else found[:here]
+    for path in found:
+        if path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _optimizer_tensors(model: Pretrainer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    rows = {}
-    for name, parameter in named_trainable(model).items():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            rows[f"{name}|{key}"] = value
-    return _plain(rows)
+    return _plain(
+        {
+            f"{name}|{part}": value
+            for name, parameter in named_trainable(model).items()
+            for part, value in optimizer.state.get(parameter, {}).items()
+        }
+    )
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -143,27 +185,18 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _seal(folder: Path) -> None:
-    files = sorted(p for p in folder.iterdir())
-    rows = {p.name: {"bytes": p.stat().st_size, "sha256": file_digest(p)} for p in files}
-    (folder / _MANIFEST).write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    for path in (*files, folder / _MANIFEST, folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
+    """A fused optimizer walks through memory: its state must lie as its parameter does (channels last)."""
+    if value.shape != parameter.shape:
+        return value.to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _fault(folder: Path) -> str | None:
     try:
         rows = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "no readable manifest"
+        return "it has no readable manifest"
     for name, row in rows.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != row["bytes"]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from sightword.config import DataConfig
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.captions import Policy, choose_all
 from sightword.pairs.order import Order
+from sightword.pairs.sample import Sample, Text
 from sightword.pairs.sources import Pairs
 from sightword.pairs.tokenizer import Tokenizer
 from sightword.training.interrupt import ignore_in_worker
@@ -26,11 +29,23 @@ from sightword.training.plan import EncodingPlan
 from sightword.views.decode import decode
 from sightword.views.geometry import Pictures
 from sightword.views.pipeline import make_views
-from sightword.views.store import DecodedStore
+from sightword.views.store import MIB, DecodedStore
 from sightword.words import Batch
 
 Ids = Int64[np.ndarray, " b"]
+Picture = UInt8[np.ndarray, "h w 3"]
 _TRIES = 16  # neighbours tried in place of an unreadable sample
+_LOOKED_AT = 32  # pictures from which the size of all is judged
+_AHEAD = 4  # batches that a worker makes ahead
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A readable sample: its picture unless a store has it, what is written about it, its number."""
+
+    id: int
+    text: Sample | Text | None
+    picture: Picture | None
 
 
 @dataclass
@@ -41,6 +56,9 @@ class Steps(Dataset[Batch]):
         pairs: where samples come from.
         order: which samples a step sees.
         tokenizer: turns captions into ids.
+        policy: how a sample's caption is chosen.
+        batch_size: samples in a step.
+        seed: the run's seed.
         plan: what is encoded at a step: only those views and captions are made.
         store: pictures that are decoded already, or None.
     """
@@ -55,64 +73,136 @@ class Steps(Dataset[Batch]):
     store: DecodedStore | None = None
 
     def __getitem__(self, step: int) -> Batch:
+        """The batch of a step, the same whoever makes it.
+
+        Raises:
+            SightwordError: no readable sample is near an unreadable one.
+        """
         epoch, wanted = self.order.batch(step, self.batch_size)
         plan = self.plan(step)
-        images, ids, bad = self._pictures(wanted)
-        views = make_views(images, plan.views, self.seed, ids, epoch) if plan.views else {}
-        texts = [self.pairs.text(int(i)) for i in ids] if plan.captions else []
+        found, bad = self._find(wanted, bool(plan.captions))
+        ids = np.array([one.id for one in found], dtype=np.int64)
+        views = make_views(self._pictures(found, ids), plan.views, self.seed, ids, epoch)
+        texts = [one.text for one in found if one.text is not None]
         captions = {
             wish: self.tokenizer(choose_all(texts, self.policy, self.seed, ids, epoch, wish.draw))
             for wish in plan.captions
         }
-        keys = tuple(self.pairs.keys[int(i)] for i in ids)
-        return Batch(step, keys, torch.from_numpy(ids), epoch, views, captions, self.seed, tuple(bad))
+        keys = tuple(one.text.key if one.text else self.pairs.keys[one.id] for one in found)
+        return Batch(step, keys, torch.from_numpy(ids), epoch, views, captions, self.seed, bad)
 
-    def _pictures(self, ids: Ids) -> tuple[Pictures, Ids, list[tuple[str, str]]]:
-        """The pictures of these samples; an unreadable one is replaced by the next readable sample.
+    def _find(self, wanted: Ids, captions: bool) -> tuple[list[_Found], tuple[tuple[str, str], ...]]:
+        """These samples, each unreadable one replaced by the next readable one outside the batch.
 
         Which one that is depends on the data alone, so a resumed run meets the same one.
         """
-        bad: list[tuple[str, str]] = []
-        if self.store is not None:
-            used = np.array([self._stored(i, self.store, bad) for i in ids.tolist()], dtype=np.int64)
-            return self.store.gather(used), used, bad
-        rows = [self._decoded(i, bad) for i in ids.tolist()]
-        return [image for image, _ in rows], np.array([i for _, i in rows], dtype=np.int64), bad
+        bad: dict[str, str] = {}
+        taken, found = set(wanted.tolist()), list[_Found]()
+        for id in wanted.tolist():
+            found.append(self._nearest(id, taken, captions, bad))
+            taken.add(found[-1].id)
+        return found, tuple(bad.items())
 
-    def _stored(self, index: int, store: DecodedStore, bad: list[tuple[str, str]]) -> int:
-        for candidate in self._candidates(index):
-            if candidate not in store.bad:
-                return candidate
-            bad.append(store.bad[candidate])
-        raise _hopeless(bad)
-
-    def _decoded(self, index: int, bad: list[tuple[str, str]]) -> tuple[UInt8[np.ndarray, "h w 3"], int]:
-        for candidate in self._candidates(index):
+    def _nearest(self, id: int, taken: set[int], captions: bool, bad: dict[str, str]) -> _Found:
+        size = len(self.pairs)
+        free = ((id + i) % size for i in range(1, size) if (id + i) % size not in taken)
+        anyone = ((id + i) % size for i in range(1, size))  # of a batch as large as the data set
+        for candidate in chain([id], islice(free, _TRIES), islice(anyone, _TRIES)):
             try:
-                sample = self.pairs[candidate]
-                return decode(sample.image, sample.key), candidate
+                return self._read(candidate, captions)
             except BadSample as error:
-                bad.append((error.key, error.reason))
-        raise _hopeless(bad)
+                bad[error.key] = error.reason
+        key, reason = next(reversed(bad.items()))
+        raise SightwordError(
+            f"{_TRIES} samples in a row are unreadable, the last {key} ({reason}); repair the data"
+        )
 
-    def _candidates(self, index: int) -> Iterator[int]:
-        return ((index + i) % len(self.pairs) for i in range(_TRIES))
+    def _read(self, id: int, captions: bool) -> _Found:
+        if self.store is None:
+            sample = self.pairs[id]
+            return _Found(id, sample, decode(sample.image, sample.key))
+        if id in self.store.bad:
+            raise BadSample(*self.store.bad[id])
+        return _Found(id, self.pairs.text(id) if captions else None, None)
+
+    def _pictures(self, found: list[_Found], ids: Ids) -> Pictures:
+        if self.store is not None:
+            return self.store.gather(ids)
+        return [one.picture for one in found if one.picture is not None]
 
 
-def load_steps(steps: Steps, start: int, total: int, config: DataConfig, cuda: bool) -> Iterator[Batch]:
-    """The batches from step `start` to `total`, made ahead by worker processes."""
+@dataclass
+class _Told(Dataset["Batch | SightwordError"]):
+    """Errors as answers: raised in a worker, one would reach the user as the worker's whole traceback."""
+
+    steps: Steps
+
+    def __getitem__(self, step: int) -> Batch | SightwordError:
+        try:
+            return self.steps[step]
+        except SightwordError as error:
+            return error
+
+
+@contextmanager
+def load_steps(
+    steps: Steps, start: int, total: int, config: DataConfig, cuda: bool
+) -> Iterator[Iterator[Batch]]:
+    """The batches from step `start` to `total`, made ahead by worker processes while the context lasts.
+
+    Args:
+        steps: the run's batches.
+        start, total: the first step wanted, and the one after the last.
+        config: says how many workers.
+        cuda: whether batches go to a CUDA device, and are put into memory that it can fetch them from.
+
+    Raises:
+        SightwordError: while iterating: too much is unreadable, or a worker died.
+    """
     workers = config.workers if config.workers >= 0 else default_workers()
-    loader = DataLoader(
-        steps,
+    loader: DataLoader[Any] = DataLoader(
+        _Told(steps),
         batch_size=None,
         sampler=range(start, total),
         num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=_AHEAD if workers else None,
         collate_fn=_same,
         pin_memory=cuda,
         worker_init_fn=ignore_in_worker,
     )
-    return iter(loader)
+    batches = iter(loader)
+    try:
+        yield _unpacked(batches)
+    finally:
+        # Workers ignore SIGTERM, by which Python would end one left behind: it would wait for it forever.
+        getattr(batches, "_shutdown_workers", lambda: None)()
+
+
+def _unpacked(answers: Iterator[Batch | SightwordError]) -> Iterator[Batch]:
+    while True:
+        try:
+            answer = next(answers)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise SightwordError(
+                f"a loader process died ({str(error).splitlines()[0]}), often for want of memory;"
+                " go on with fewer --workers"
+            ) from error
+        if isinstance(answer, SightwordError):
+            raise answer
+        yield answer
+
+
+def open_store(pairs: Pairs, budget_mib: float) -> DecodedStore | None:
+    """Every picture decoded in memory, when a look at a few says that all of them fit into `budget_mib`."""
+    few = np.unique(np.linspace(0, len(pairs) - 1, _LOOKED_AT).astype(np.int64)).tolist()
+    sizes = [size for size in (_decoded_bytes(pairs, id) for id in few) if size is not None]
+    if not sizes or sum(sizes) / len(sizes) * len(pairs) > budget_mib * MIB:
+        return None
+    return DecodedStore.load(lambda id: pairs[id].image, pairs.keys, budget_mib)
 
 
 def default_workers() -> int:
@@ -120,11 +210,12 @@ def default_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else 1
 
 
-def _hopeless(bad: list[tuple[str, str]]) -> SightwordError:
-    key, reason = bad[-1]
-    return SightwordError(
-        f"{_TRIES} samples in a row are unreadable, the last {key} ({reason}); repair the data"
-    )
+def _decoded_bytes(pairs: Pairs, id: int) -> int | None:
+    try:
+        sample = pairs[id]
+        return decode(sample.image, sample.key).nbytes
+    except BadSample:
+        return None
 
 
 def _same(batch: Any) -> Any:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -13,23 +17,41 @@ from sightword.training.pretrainer import Pretrainer
 from sightword.words import Batch
 
 _ROWS = 8  # enough rows for batch norms; matrix work is linear in the rest
+T = TypeVar("T")
 
 
 def step_flops(model: Pretrainer, batch: Batch, progress: float, chunks: int) -> float:
     """Forward and backward of one step: matrix products and convolutions, a multiply-add counted as two.
 
-    Counted on a copy of the model and a few rows, scaled to the batch. Feature caching encodes twice, so a
-    chunked step costs one forward more (about a third), which is added. The objectives' own pairwise
-    products grow faster than the batch; at these widths they are below a thousandth and left out.
+    Counted on a copy of the model and a few rows, among them the longest captions (the text tower computes
+    as many tokens as the longest has), and scaled to the batch. Feature caching encodes the students twice,
+    which is added. The objectives' own pairwise products grow faster than the batch; at these widths they
+    are below a thousandth and left out.
+
+    Args:
+        model: is left as it is.
+        batch: the whole batch of the step.
+        progress: share of training done, 0 to 1: it decides which objectives count.
+        chunks: as for `forward_backward`.
     """
-    rows = min(_ROWS, len(batch.keys))
-    few = cut(batch, torch.arange(rows))
+    few = cut(batch, _telling_rows(batch))
     probe = copy.deepcopy(model)
     with sdpa_kernel(SDPBackend.MATH):  # torch counts none of the fused attention kernels on a CPU
-        with FlopCounterMode(display=False) as forward:
-            answer = probe(few, progress)
-        with FlopCounterMode(display=False) as backward:
-            answer.total.backward()
-    once = forward.get_total_flops()
-    total = once + backward.get_total_flops() + (once if chunks > 1 else 0)
-    return total * len(batch.keys) / rows
+        answer, forward = _counted(lambda: probe(few, progress))
+        _, backward = _counted(answer.total.backward)
+        again = 0
+        if chunks > 1:
+            again = _counted(lambda: probe.encode(few, progress, teachers=False))[1]
+    return (forward + backward + again) * len(batch.keys) / len(few.keys)
+
+
+def _counted(work: Callable[[], T]) -> tuple[T, int]:
+    with FlopCounterMode(display=False) as counter:
+        done = work()
+    return done, counter.get_total_flops()
+
+
+def _telling_rows(batch: Batch) -> Int64[Tensor, " n"]:
+    longest = [int(words.lengths.argmax()) for words in batch.captions.values()]
+    rows = list(dict.fromkeys([*longest, *range(len(batch.keys))]))
+    return torch.tensor(sorted(rows[:_ROWS]))

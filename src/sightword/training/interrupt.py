@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -10,7 +11,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """While entered, the first signal sets `asked`; a second one acts as it always does."""
+    """While entered, the first signal sets `asked`; the same signal again acts as it always does.
+
+    The other signal stays a request: Ctrl-C reaches a whole group of processes, and a parent that ends its
+    children then sends them SIGTERM while they are saving.
+    """
 
     def __init__(self) -> None:
         self.asked = ""
@@ -24,19 +29,20 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._give_back()
+        for one in list(self._before):
+            self._give_back(one)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = signal.Signals(number).name
-        self._give_back()
+        if not self.asked:
+            self.asked = signal.Signals(number).name
+            os.write(2, f"\n{self.asked}: this step is finished, then saved\n".encode())
+        self._give_back(signal.Signals(number))
 
-    def _give_back(self) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)  # type: ignore[arg-type]
-        self._before = {}
+    def _give_back(self, one: signal.Signals) -> None:
+        signal.signal(one, self._before.pop(one))  # type: ignore[arg-type]
 
 
 def ignore_in_worker(worker: int) -> None:
-    """Loader workers leave signals to their parent, which ends them itself."""
+    """Loader workers leave signals to their parent: it needs their batches until it has saved."""
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_IGN)

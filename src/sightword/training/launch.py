@@ -151,7 +151,8 @@ class _Bars:
 
 
 def _note(record: dict[str, object]) -> str:
-    return f"loss {record['loss']:.3f}, {record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}"
+    speed = f"{record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}"
+    return f"loss {record['loss']:.3f}, {speed}"
 
 
 @contextmanager

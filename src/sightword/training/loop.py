@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,22 @@ from sightword.errors import SightwordError
 from sightword.randomness import stream
 from sightword.training import checkpoint
 from sightword.training.caching import forward_backward
-from sightword.training.feed import load_steps
+from sightword.training.feed import load_steps, open_store
 from sightword.training.flops import step_flops
 from sightword.training.interrupt import Interrupt
-from sightword.training.meters import Stopwatch, scalars, term_gradient_norms
+from sightword.training.logbook import Outcome, note, start_record, step_record, write_bad_step
+from sightword.training.meters import Stopwatch, term_gradient_norms
 from sightword.training.model import Model
 from sightword.training.optimizer import gradient_norm, learning_rate, set_learning_rate
 from sightword.training.pretrainer import Answer
 from sightword.training.progress import Bar
-from sightword.training.records import Records, code_version, open_sinks
+from sightword.training.records import Records, open_sinks, read_records
 from sightword.training.session import Session, begin, config_digest, resume
-from sightword.views.store import DecodedStore
 from sightword.words import Batch
 
 Watch = Callable[[Model], Sequence[Mapping[str, Any]]]
 Say = Callable[[str], None]
+_NORMS_EVERY = 5  # records between two with each term's gradient norm, which costs a backward pass a term
 
 
 def train(config: Config, watch: Watch | None = None, say: Say = print) -> Path:
@@ -60,99 +61,97 @@ class Loop:
         self.session, self.watch, self.say = session, watch, say
         self.config, self.model, self.out = session.config, session.model, session.out
         self.state = dict(session.state)
-        self.weights = {w.name: w.weight for w in self.model.weighted}
         self.autocast = torch.autocast(
             session.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"
         )
+        self.clock = Stopwatch()
         self.saved_at = time.monotonic()
-        self.watch_clock = Stopwatch()
 
     def run(self) -> Path:
         """Train to the end, or until a signal asks to stop; either way the run is saved."""
         session = self.session
-        for note in session.notes:
-            self.say(note)
+        for one in session.notes:
+            self.say(one)
         if session.start >= session.total:
-            self.say(f"{self.out} is finished: {session.start} steps of {session.total}")
-            return self._publish()
-        records = Records(
-            self.out / "metrics.jsonl",
-            session.start,
-            open_sinks(self.config.report_to, self.out, asdict(self.config)),
-        )
-        try:
+            return self._finish_again()
+        sinks = open_sinks(self.config.report_to, self.out, asdict(self.config), session.start)
+        with Records(self.out / "metrics.jsonl", session.start, sinks) as records:
             asked = self._train(records)
-        finally:
-            records.close()
         if asked:
+            done = int(self.state["step"])
             self.say(
-                f"{asked}: saved at step {int(self.state['step'])}; go on with: sightword train --resume {self.out}"
+                f"{asked}: saved at step {done} of {session.total};"
+                f" go on with: sightword train --resume {self.out}"
             )
         return self.out
 
+    def _finish_again(self) -> Path:
+        """All steps are done: make good what a kill after the last of them may have left out."""
+        self.say(f"{self.out} is finished: {self.session.start} steps of {self.session.total}")
+        self._publish()
+        metrics = self.out / "metrics.jsonl"
+        if not any(record["kind"] == "end" for record in read_records(metrics)):
+            with Records(metrics, self.session.start) as records:
+                self._record_end(records)
+        return self.out
+
     def _train(self, records: Records) -> str:
-        session, started = self.session, time.monotonic()
-        batches = self._batches()
-        with Interrupt() as interrupt, Bar(f"train {self.out.name}", session.total, session.start) as bar:
-            for step in range(session.start, session.total):
-                batch = self._next(batches)
-                if step == 0:
-                    self._record_start(records, batch)
-                note = self._step(step, batch, records)
-                bar.advance(note)
+        """Do all missing steps; returns the name of the signal that asked to stop before the last, or ""."""
+        first, total = self.session.start, self.session.total
+        bar = Bar(f"train {self.out.name}", total, first)
+        with Interrupt() as interrupt, bar, self._batches() as batches:
+            for step in range(first, total):
+                bar.advance(self._one(step, batches, records))
                 self._watch(step + 1, records)
-                asked = interrupt.asked if step + 1 < session.total else ""
+                asked = interrupt.asked if step + 1 < total else ""
                 if asked or self._due(step + 1):
                     self._save(records)
                 if asked:
                     return asked
-        self._publish()
-        records.write("end", **self._done(), seconds=round(time.monotonic() - started, 3))
+        self._record_end(records)
         return ""
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> AbstractContextManager[Iterator[Batch]]:
         session, data = self.session, self.config.data
-        store = DecodedStore.load(lambda i: session.pairs[i].image, session.pairs.keys, data.cache_mib)
-        steps = session.steps(store)
+        steps = session.steps(open_store(session.pairs, data.cache_mib))
         return load_steps(steps, session.start, session.total, data, session.device.type == "cuda")
 
-    def _next(self, batches: Iterator[Batch]) -> Batch:
-        before = time.perf_counter()
-        batch = next(batches)
-        self.watch_clock.waited(time.perf_counter() - before)
+    def _one(self, step: int, batches: Iterator[Batch], records: Records) -> str | None:
+        """One step and its record; returns what to show of it, when it was recorded."""
+        with self.clock.waiting():
+            batch = next(batches).to(self.session.device)
         self.session.quarantine.add(batch.bad, int(self.state["samples"]) + len(batch.keys))
-        return batch.to(self.session.device)
-
-    def _step(self, step: int, batch: Batch, records: Records) -> str | None:
-        torch.manual_seed(
-            stream("step", self.config.seed, step)
-        )  # drop path and dropout: pure in (seed, step)
-        progress = self.session.progress(step)
-        lr = learning_rate(self.config.optimizer, step, self.session.total)
-        set_learning_rate(self.session.optimizer, lr)
-        logged = self._logged(step + 1)
-        answer, norms = self._forward_backward(batch, progress, logged)
-        self._check(answer, step, batch)
-        norm = (
-            gradient_norm(self.model, self.config.optimizer.grad_clip) if self._needs_norm(logged) else None
-        )
-        self.session.optimizer.step()
-        self.session.optimizer.zero_grad(set_to_none=True)
-        self.model.after_step((step + 1) / self.session.total)
+        if self._plan_changes(step):
+            self._count_flops(step, batch, records)
+        with self.clock.working():
+            outcome = self._step(step, batch)
         self.state["step"] = step + 1
         self.state["samples"] += len(batch.keys)
         self.state["flops"] += self.state["flops_per_step"]
-        return (
-            self._record_step(records, batch, answer, lr, float(norm), norms)
-            if norm is not None and logged
-            else None
-        )
+        self.state["seconds"] = self.session.state["seconds"] + self.clock.total
+        if not self._recorded(step + 1):
+            return None
+        record = step_record(self.session, batch, outcome, self.clock.read(), self.state["flops_per_step"])
+        records.write("step", **self._done(), **record)
+        return note(record)
 
-    def _forward_backward(
-        self, batch: Batch, progress: float, logged: bool
-    ) -> tuple[Answer, dict[str, float]]:
-        chunks = self.config.accum_freq
-        if chunks > 1 or not logged or len(self.model.active(progress)) < 2:
+    def _step(self, step: int, batch: Batch) -> Outcome:
+        session, config = self.session, self.config
+        torch.manual_seed(stream("step", config.seed, step))  # drop path: a pure function of (seed, step)
+        lr = learning_rate(config.optimizer, step, session.total)
+        set_learning_rate(session.optimizer, lr)
+        answer, term_norms = self._forward_backward(step, batch)
+        norm = float(gradient_norm(self.model, config.optimizer.grad_clip))
+        outcome = Outcome(answer, lr, norm, term_norms)
+        self._check(step, batch, outcome)
+        session.optimizer.step()
+        session.optimizer.zero_grad(set_to_none=True)
+        self.model.after_step(session.progress(step + 1))
+        return outcome
+
+    def _forward_backward(self, step: int, batch: Batch) -> tuple[Answer, Mapping[str, float]]:
+        progress, chunks = self.session.progress(step), self.config.accum_freq
+        if chunks > 1 or not self._norms_recorded(step + 1):
             return forward_backward(self.model, batch, progress, chunks, self.autocast), {}
         with self.autocast:
             answer = self.model(batch, progress)
@@ -160,69 +159,31 @@ class Loop:
         answer.total.backward()
         return answer, norms
 
-    def _needs_norm(self, logged: bool) -> bool:
-        return logged or self.config.optimizer.grad_clip > 0
-
-    def _check(self, answer: Answer, step: int, batch: Batch) -> None:
-        loss = float(answer.total.detach())
-        if math.isfinite(loss):
+    def _check(self, step: int, batch: Batch, outcome: Outcome) -> None:
+        """Stop before weights are spoilt."""
+        if math.isfinite(outcome.loss) and math.isfinite(outcome.gradient_norm):
             return
-        terms = {name: float(term.loss.detach()) for name, term in answer.terms.items()}
-        report = {
-            "step": step,
-            "loss": str(loss),
-            "terms": {k: str(v) for k, v in terms.items()},
-            "keys": batch.keys,
-        }
-        (self.out / "bad_step.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        what = "gradient" if math.isfinite(outcome.loss) else "loss"
+        value = outcome.gradient_norm if math.isfinite(outcome.loss) else outcome.loss
+        terms = ", ".join(f"{n} {float(t.loss.detach()):g}" for n, t in outcome.answer.terms.items())
+        file = write_bad_step(self.out, step, batch, outcome)
         saved, _ = checkpoint.newest(self.out)
         where = f"the last good checkpoint is {saved.path}" if saved else "nothing was saved before it"
         raise SightwordError(
-            f"the loss of step {step} is {loss} ({terms}); its samples are named in {self.out / 'bad_step.json'};"
-            f" {where}; try a lower --lr or --precision fp32"
+            f"the {what} of step {step} is {value} ({terms}); its samples are named in {file}; {where};"
+            " try a lower --lr or --precision fp32"
         )
 
-    def _record_start(self, records: Records, batch: Batch) -> None:
-        session, config = self.session, self.config
-        self.state["flops_per_step"] = step_flops(self.model, batch, 0.0, config.accum_freq)
-        records.write(
-            "start", step=0, run=self.out.name, objective=config.objective, model=config.model.name,
-            code_version=code_version(), torch=torch.__version__, device=str(session.device),
-            data_hash=session.pairs.data_hash, order_hash=session.order.digest(config.batch_size),
-            config_hash=config_digest(config), tokenizer_hash=session.tokenizer.digest,
-            samples_total=session.total * config.batch_size, steps_total=session.total,
-            pairs=len(session.pairs), batch_size=config.batch_size,
-            parameters=sum(p.numel() for p in self.model.kept_encoders().parameters()),
-            parameters_trained=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            flops_per_step=self.state["flops_per_step"],
-        )  # fmt: skip
+    def _plan_changes(self, step: int) -> bool:
+        """Whether other objectives count than a step before."""
+        active, progress = self.model.active, self.session.progress
+        return step == 0 or active(progress(step)) != active(progress(step - 1))
 
-    def _record_step(
-        self,
-        records: Records,
-        batch: Batch,
-        answer: Answer,
-        lr: float,
-        norm: float,
-        norms: Mapping[str, float],
-    ) -> str:
-        seconds, wait = self.watch_clock.read()
-        terms = scalars(answer, self.weights)
-        for name in terms:
-            terms[name]["grad_norm"] = norms.get(name, norm if len(terms) == 1 else float("nan"))
-            if math.isnan(terms[name]["grad_norm"]):
-                del terms[name]["grad_norm"]
-        joint = self.model.encoders.joint
-        values: dict[str, Any] = self._done() | {
-            "epoch": batch.epoch, "loss": float(answer.total.detach()), "lr": lr, "grad_norm": norm,
-            "samples_per_second": len(batch.keys) / seconds, "data_wait": wait, "step_seconds": seconds,
-            "tflops_per_second": self.state["flops_per_step"] / seconds / 1e12, "terms": terms,
-        }  # fmt: skip
-        if joint is not None:
-            values["logit_scale"] = float(joint.scale().detach())
-        records.write("step", **values)
-        losses = " ".join(f"{name} {term['loss']:.3f}" for name, term in terms.items())
-        return f"{losses} | {values['samples_per_second']:.0f}/s, data wait {wait:.0%}"
+    def _count_flops(self, step: int, batch: Batch, records: Records) -> None:
+        progress = self.session.progress(step)
+        self.state["flops_per_step"] = step_flops(self.model, batch, progress, self.config.accum_freq)
+        if step == 0:
+            records.write("start", **start_record(self.session, self.state["flops_per_step"]))
 
     def _watch(self, step: int, records: Records) -> None:
         every = self.config.zeroshot_frequency
@@ -234,14 +195,17 @@ class Loop:
 
     def _as_model(self) -> Model:
         """The model as it is now, sharing its weights."""
-        session = self.session
-        trained = int(self.state["step"]), int(self.state["samples"]), self.state["flops"]
-        return Model(
-            self.out.name, self.config, self.model.kept_encoders(), session.tokenizer, "in-training", trained
-        )
+        session, state = self.session, self.state
+        trained = int(state["step"]), int(state["samples"]), state["flops"]
+        kept = self.model.kept_encoders()
+        name, device = self.out.resolve().name, str(session.device)
+        return Model(name, self.config, kept, session.tokenizer, "in-training", trained, device)
 
-    def _logged(self, step: int) -> bool:
+    def _recorded(self, step: int) -> bool:
         return step % self.config.log_every == 0 or step in (1, self.session.total)
+
+    def _norms_recorded(self, step: int) -> bool:
+        return step % (_NORMS_EVERY * self.config.log_every) == 0 or step in (1, self.session.total)
 
     def _due(self, step: int) -> bool:
         every, minutes = self.config.save_every, self.config.save_minutes
@@ -250,23 +214,21 @@ class Loop:
         return by_steps or by_time or step == self.session.total
 
     def _save(self, records: Records) -> None:
-        state = self.state | {"data_hash": self.session.pairs.data_hash}
-        path = checkpoint.save(self.out, self.model, self.session.optimizer, state, self.config.keep_last)
+        records.sync()
+        hashes = {"data_hash": self.session.pairs.data_hash, "config_hash": config_digest(self.config)}
+        optimizer, keep = self.session.optimizer, self.config.keep_last
+        path = checkpoint.save(self.out, self.model, optimizer, self.state | hashes, keep)
         self._publish()
         self.saved_at = time.monotonic()
         records.write("save", step=int(self.state["step"]), path=path.name)
 
-    def _publish(self) -> Path:
-        meta = {k: str(v) for k, v in self._done().items()} | {
-            "objective": self.config.objective,
-            "format": "pt",
-        }
-        checkpoint.save_encoders(self.out, self.model.kept_encoders(), meta)
-        return self.out
+    def _publish(self) -> None:
+        about = self._done() | {"objective": self.config.objective}
+        checkpoint.save_encoders(self.out, self.model.kept_encoders(), about)
+
+    def _record_end(self, records: Records) -> None:
+        records.write("end", **self._done(), seconds=round(self.state["seconds"], 3))
 
     def _done(self) -> dict[str, Any]:
-        return {
-            "step": int(self.state["step"]),
-            "samples": int(self.state["samples"]),
-            "flops": self.state["flops"],
-        }
+        state = self.state
+        return {"step": int(state["step"]), "samples": int(state["samples"]), "flops": state["flops"]}

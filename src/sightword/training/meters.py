@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sightword.training.pretrainer import Answer
 
@@ -13,7 +15,7 @@ from sightword.training.pretrainer import Answer
 def term_gradient_norms(answer: Answer, tower: nn.Module) -> dict[str, float]:
     """The L2 norm of each term's own gradient, unweighted, on the shared image tower.
 
-    Call before the step's backward pass: the graph is kept.
+    Costs a backward pass for each term. Call before the step's own: the graph is kept.
     """
     parameters = [p for p in tower.parameters() if p.requires_grad]
     norms = {}
@@ -24,35 +26,49 @@ def term_gradient_norms(answer: Answer, tower: nn.Module) -> dict[str, float]:
 
 
 class Stopwatch:
-    """Seconds spent waiting for data and seconds in all, since the last reading."""
+    """How long steps take, and how much of that they wait for data. Saving and scoring do not count.
+
+    `total` is the seconds of all steps so far.
+    """
 
     def __init__(self) -> None:
-        self.started = self._mark = time.perf_counter()
-        self._waited = 0.0
+        self.total = 0.0
+        self._read_at = self._waited = 0.0
         self._steps = 0
 
-    def waited(self, seconds: float) -> None:
-        """Count a step and the time that it waited for its batch."""
-        self._waited += seconds
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around the wait for a step's batch."""
+        before = self.total
+        with self._running():
+            yield
+        self._waited += self.total - before
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around the step itself."""
+        with self._running():
+            yield
         self._steps += 1
 
     def read(self) -> tuple[float, float]:
-        """Seconds a step, and the share of them spent waiting; then start anew."""
-        now = time.perf_counter()
-        seconds = max(now - self._mark, 1e-9)
+        """Seconds a step since the last reading, and the share of them spent waiting; then start anew."""
+        seconds = max(self.total - self._read_at, 1e-9)
         reading = seconds / max(1, self._steps), self._waited / seconds
-        self._mark, self._waited, self._steps = now, 0.0, 0
+        self._read_at, self._waited, self._steps = self.total, 0.0, 0
         return reading
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.total += time.perf_counter() - begun
 
 
 def scalars(answer: Answer, weights: dict[str, float]) -> dict[str, dict[str, float]]:
     """Each term's loss, weight and metrics, as plain numbers."""
     return {
-        name: {"loss": _number(term.loss), "weight": weights[name]}
-        | {k: _number(v) for k, v in term.metrics.items()}
+        name: {"loss": float(term.loss.detach()), "weight": weights[name]}
+        | {metric: float(value) for metric, value in term.metrics.items()}
         for name, term in answer.terms.items()
     }
-
-
-def _number(value: Tensor) -> float:
-    return float(value.detach())

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, UInt8
 from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sightword.config import Config, load
 from sightword.errors import SightwordError
 from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
 from sightword.towers.joint_space import JointSpace
-from sightword.training.checkpoint import fit
+from sightword.training.checkpoint import about_encoders, fit
+from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import file_digest
 from sightword.training.setup import build_encoders, choose_device
@@ -37,6 +37,7 @@ class Model:
         tokenizer: Tokenizer,
         weights_hash: str,
         trained: tuple[int, int, float] = (0, 0, 0.0),
+        device: str = "auto",
     ) -> None:
         self.name = name
         self.config = config
@@ -45,7 +46,7 @@ class Model:
         self.step, self.samples, self.flops = trained
         self.image_size = config.model.image.size
         self.has_text = encoders.joint is not None
-        self.device = choose_device(config.device)
+        self.device = choose_device(device)
         self.encoders = encoders.to(self.device)
 
     @torch.no_grad()
@@ -60,30 +61,36 @@ class Model:
         rows = []
         for piece in images.split(_ROWS):
             pooled = self.encoders.towers["image"](piece.to(self.device)).pooled
-            rows.append(self._joint().embed_image(pooled) if project else pooled)
-        return torch.cat(rows).float().cpu()
+            rows.append((self._joint().embed_image(pooled) if project else pooled).float().cpu())
+        return torch.cat(rows)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n e"]:
         """Features of sentences in the joint space, L2-normalised, float32 on the CPU."""
         self.encoders.eval()
-        joint, rows = self._joint(), []
+        joint = self._joint()
+        rows = [torch.zeros(0, self.config.model.embed)]
         for start in range(0, len(texts), _ROWS):
             words = self.tokenizer(list(texts[start : start + _ROWS]))
-            rows.append(joint.embed_text(self.encoders.towers["text"](words.to(self.device)).pooled))
-        return torch.cat(rows).float().cpu()
+            pooled = self.encoders.towers["text"](words.to(self.device)).pooled
+            rows.append(joint.embed_text(pooled).float().cpu())
+        return torch.cat(rows)
 
     def _joint(self) -> JointSpace:
         if self.encoders.joint is None:
             raise SightwordError(
-                f"run '{self.name}' was trained without captions ({self.config.objective}), so it has no text tower;"
-                " use tasks that need none: linear, knn"
+                f"run '{self.name}' was trained without captions ({self.config.objective}), so it has no text"
+                " tower; use tasks that need none: linear, knn"
             )
         return self.encoders.joint
 
 
 def load_model(run: str | Path, device: str = "auto") -> Model:
     """The model of a run directory.
+
+    Args:
+        run: the directory.
+        device: where it computes; `auto` is CUDA where there is one, whatever it was trained on.
 
     Raises:
         SightwordError: when there is no run, no weights yet, or weights of another model.
@@ -95,11 +102,12 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
         raise SightwordError(
             f"'{out}' has no model.safetensors yet; finish it with: sightword train --resume {out}"
         )
-    tensors = load_file(file)
+    tensors = read_tensors(file)
     tokenizer = load_tokenizer(out / "tokenizer.json", config.model.text.context)
     encoders = build_encoders(config.model, tokenizer, config.seed, text="joint.logit_scale" in tensors)
     fit(encoders, tensors, str(file))
     with safe_open(file, "pt") as opened:
-        meta = opened.metadata() or {}
-    trained = int(meta.get("step", 0)), int(meta.get("samples", 0)), float(meta.get("flops", 0.0))
-    return Model(out.name, config, encoders, tokenizer, file_digest(file)[:16], trained)
+        about = about_encoders(opened.metadata() or {})
+    trained = int(about.get("step", 0)), int(about.get("samples", 0)), float(about.get("flops", 0.0))
+    name = out.resolve().name
+    return Model(name, config, encoders, tokenizer, file_digest(file)[:16], trained, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightword.config import OptimizerConfig
@@ -28,7 +29,10 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
 
 
 def learning_rate(config: OptimizerConfig, samples: int, total: int) -> float:
-    """Linear warm-up from `lr_start` to `lr`, then a cosine to `lr_end`.
+    """Linear warm-up from `lr_start` to `lr`, then a cosine to `lr_end` (SLIP's, appendix A).
+
+    Deviation: counted in samples, so that the curve does not depend on the batch size. SLIP's code reaches
+    `lr` at the last warm-up step, this the step after.
 
     Args:
         config: `warmup` is a share of training.
@@ -48,8 +52,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
-def gradient_norm(model: nn.Module, clip: float) -> Tensor:
-    """The total L2 norm of the gradients, which are scaled down to `clip` when that is above zero."""
+def gradient_norm(model: nn.Module, clip: float) -> Float[Tensor, ""]:
+    """The total L2 norm of the gradients, which are scaled down to `clip` when that is above zero.
+
+    Returns:
+        The norm before scaling, shape ().
+    """
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     if clip > 0:

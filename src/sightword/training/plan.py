@@ -55,7 +55,25 @@ def make_plan(wants: Iterable[Mapping[str, Encode]], mixing: Sequence[str] = ())
     groups: dict[object, list[Encode]] = {}
     for encode in distinct:
         groups.setdefault(_shape(encode, encode.tower in mixing), []).append(encode)
-    return EncodingPlan(tuple(Pass(g[0].tower, g[0].teacher, tuple(g)) for g in groups.values()))
+    passes = [Pass(g[0].tower, g[0].teacher, tuple(g)) for g in groups.values()]
+    # Students first: feature caching encodes them once more, and must draw the same random numbers.
+    return EncodingPlan(tuple(sorted(passes, key=lambda one: one.teacher is not None)))
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """Which plan holds at each step: objectives may begin to count late in training.
+
+    total: steps of the whole run.
+    plans: the share of training at which each plan begins to hold, in ascending order from 0.
+    """
+
+    total: int
+    plans: tuple[tuple[float, EncodingPlan], ...]
+
+    def __call__(self, step: int) -> EncodingPlan:
+        """The plan of a step, counted from 0."""
+        return [plan for start, plan in self.plans if start <= step / self.total][-1]
 
 
 def _shape(encode: Encode, alone: bool) -> object:

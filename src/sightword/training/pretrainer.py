@@ -86,11 +86,18 @@ class Pretrainer(nn.Module):
         """Encode and score one batch; `progress` is the share of training done."""
         return self.score(self.encode(batch, progress), batch, progress)
 
-    def encode(self, batch: Batch, progress: float = 1.0) -> dict[Encode, Encoded]:
-        """Everything that the active objectives want, each distinct want once."""
+    def encode(self, batch: Batch, progress: float = 1.0, teachers: bool = True) -> dict[Encode, Encoded]:
+        """Everything that the active objectives want, each distinct want once.
+
+        Args:
+            batch: rows (b, ...) of views and captions.
+            progress: the share of training done, 0 to 1.
+            teachers: False leaves out what momentum teachers encode.
+        """
         encoded: dict[Encode, Encoded] = {}
         for one in self.plan(progress).passes:
-            encoded.update(self._run(one, batch))
+            if teachers or one.teacher is None:
+                encoded.update(self._run(one, batch))
         return encoded
 
     def score(self, encoded: Mapping[Encode, Encoded], batch: Batch, progress: float = 1.0) -> Answer:
@@ -140,7 +147,7 @@ class Pretrainer(nn.Module):
 
 
 def split(encoded: Encoded, parts: int) -> list[Encoded]:
-    """Cut a batch of encodings into equal parts along its rows."""
+    """Cut encodings of (parts x b) rows into `parts` encodings of b rows each."""
     fields = (encoded.pooled, encoded.tokens, encoded.kept, encoded.hidden, encoded.valid)
     pieces = [f.chunk(parts) if f is not None else [None] * parts for f in fields]
     return [Encoded(*row) for row in zip(*pieces, strict=True)]

@@ -1,4 +1,4 @@
-"""Progress that people can read: a bar with ETA and data-wait share, or a line now and then without a screen."""
+"""Progress that people can read: a bar with ETA, or a line now and then without a screen."""
 
 from __future__ import annotations
 

@@ -5,24 +5,38 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import os
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import sightword
 from sightword.errors import SightwordError, unknown
+from sightword.training.disk import write_text, writing
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Every whole line of a file of records; a last line that was cut short by a crash is left out."""
+    """Every whole line of a file of records; a last line that was cut short by a crash is left out.
+
+    Raises:
+        SightwordError: when another line is no record.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            records += [json.loads(line)] if line else []
+        except ValueError as error:
+            raise SightwordError(
+                f"'{path}' line {number} is no record ({error}); remove it or restore the file"
+            ) from error
+    return records
 
 
 def code_version() -> str:
@@ -69,9 +83,11 @@ class Sink(ABC):
 class TensorBoard(Sink):
     """Scalars for TensorBoard, under `RUN/tensorboard`."""
 
-    def __init__(self, out: Path, config: Mapping[str, Any]) -> None:
-        self._writer = _optional("torch.utils.tensorboard", "tensorboard").SummaryWriter(
-            str(out / "tensorboard")
+    module = "torch.utils.tensorboard"
+
+    def __init__(self, out: Path, config: Mapping[str, Any], step: int) -> None:
+        self._writer = _optional(self.module, "tensorboard").SummaryWriter(
+            str(out / "tensorboard"), purge_step=step + 1 if step else None
         )
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -85,8 +101,10 @@ class TensorBoard(Sink):
 class WeightsAndBiases(Sink):
     """A W&B run whose id is kept in the run directory, so that a resumed run goes on in the same one."""
 
-    def __init__(self, out: Path, config: Mapping[str, Any]) -> None:
-        wandb = _optional("wandb", "wandb")
+    module = "wandb"
+
+    def __init__(self, out: Path, config: Mapping[str, Any], step: int) -> None:
+        wandb = _optional(self.module, "wandb")
         kept = out / "wandb_id"
         identity = kept.read_text() if kept.exists() else wandb.util.generate_id()
         kept.write_text(identity)
@@ -101,44 +119,78 @@ class WeightsAndBiases(Sink):
         self._run.finish()
 
 
-def open_sinks(names: Iterable[str], out: Path, config: Mapping[str, Any]) -> list[Sink]:
-    """The sinks of `--report-to`."""
-    kinds: dict[str, type[Sink]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
+_SINKS: dict[str, type[TensorBoard] | type[WeightsAndBiases]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WeightsAndBiases,
+}
+
+
+def check_sinks(names: Iterable[str]) -> None:
+    """See that the sinks of `--report-to` can be opened, before a run is begun.
+
+    Raises:
+        SightwordError: when one is unknown, or its package is not installed.
+    """
     for name in names:
-        if name not in kinds:
-            raise unknown("--report-to", name, kinds)
-    return [kinds[name](out, config) for name in names]  # type: ignore[call-arg]
+        if name not in _SINKS:
+            raise unknown("--report-to", name, _SINKS)
+        _optional(_SINKS[name].module, name)
+
+
+def open_sinks(names: Iterable[str], out: Path, config: Mapping[str, Any], step: int) -> list[Sink]:
+    """The sinks of `--report-to`, for a run that goes on after `step`."""
+    check_sinks(names)
+    return [_SINKS[name](out, config, step) for name in names]
 
 
 class Records:
     """The run's `metrics.jsonl`, kept whole line by line, and its sinks.
 
     Opened at a step, it drops what was recorded after it: a resumed run records those steps again.
+
+    Raises:
+        SightwordError: when the disk is full.
     """
 
     def __init__(self, path: Path, step: int, sinks: Iterable[Sink] = ()) -> None:
         kept = [r for r in read_records(path) if step > 0 and r.get("step", 0) <= step and r["kind"] != "end"]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
-        os.replace(temporary, path)
-        self.kept = kept
-        self._file = path.open("a", encoding="utf-8")
+        write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
+        self._path, self._file = path, path.open("ab", buffering=0)
         self._sinks = list(sinks)
 
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def write(self, kind: str, **values: Any) -> None:
-        """Append one record."""
-        record = {"kind": kind, **values, "time": round(time.time(), 3)}
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        """Append one record, with the time. A number that is not finite becomes null, as JSON has none."""
+        record = _finite({"kind": kind, **values, "time": round(time.time(), 3)})
+        with writing(self._path):
+            self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
         if kind == "step":
             for sink in self._sinks:
                 sink.write(record)
+
+    def sync(self) -> None:
+        """Wait until everything has reached the disk, so that no checkpoint is ahead of its records."""
+        with writing(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush everything."""
         self._file.close()
         for sink in self._sinks:
             sink.close()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
@@ -157,5 +209,6 @@ def _optional(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise SightwordError(
-            f"--report-to {extra} needs a package that is not installed; run: pip install 'sightword[{extra}]'"
+            f"--report-to {extra} needs a package that is not installed;"
+            f" run: pip install 'sightword[{extra}]'"
         ) from error

@@ -17,11 +17,12 @@ from sightword.pairs.quarantine import Quarantine
 from sightword.pairs.sources import Pairs, open_pairs
 from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
 from sightword.training.checkpoint import Saved, newest, restore
+from sightword.training.disk import write_text, writing
 from sightword.training.feed import Steps
 from sightword.training.optimizer import make_optimizer
-from sightword.training.plan import EncodingPlan
+from sightword.training.plan import Timetable
 from sightword.training.pretrainer import Pretrainer
-from sightword.training.records import digest
+from sightword.training.records import check_sinks, digest
 from sightword.training.setup import build_pretrainer, choose_device, make_tokenizer, resolve_precision
 from sightword.views.store import DecodedStore
 
@@ -41,22 +42,18 @@ class Session:
     device: torch.device
     start: int
     total: int
-    state: dict[str, float]  # what a checkpoint knows beside tensors: step, samples, flops
+    state: dict[str, float]  # what a checkpoint knows beside tensors: step, samples, flops, seconds
     notes: tuple[str, ...] = ()  # what a user should be told
 
     def progress(self, step: int) -> float:
-        """The share of training done before a step."""
+        """The share of training done before a step, 0 to 1."""
         return step / self.total
 
     def steps(self, store: DecodedStore | None) -> Steps:
         """The run's batches, indexed by step."""
-        config, model, total = self.config, self.model, self.total
-        plans = {start: model.plan(start) for start in {0.0, *(w.start for w in model.weighted)}}
-        starts = sorted(plans)
-
-        def plan(step: int) -> EncodingPlan:
-            return plans[max(s for s in starts if s <= step / total)]
-
+        config = self.config
+        starts = sorted({0.0, *(weight.start for weight in self.model.weighted)})
+        timetable = Timetable(self.total, tuple((start, self.model.plan(start)) for start in starts))
         return Steps(
             self.pairs,
             self.order,
@@ -64,7 +61,7 @@ class Session:
             config.data.captions,
             config.batch_size,
             config.seed,
-            plan,
+            timetable,
             store,
         )
 
@@ -78,34 +75,47 @@ def begin(config: Config) -> Session:
     out = Path(config.out)
     if (out / "config.toml").exists():
         raise SightwordError(
-            f"'{out}' already holds a run; go on with: sightword train --resume {out}, or choose another --out"
+            f"'{out}' already holds a run; go on with: sightword train --resume {out},"
+            " or choose another --out"
         )
+    check_sinks(config.report_to)
     config = dataclasses.replace(config, precision=resolve_precision(config))
     session = _open(config, out, None)
-    out.mkdir(parents=True, exist_ok=True)
-    session.tokenizer.save(out / "tokenizer.json")
-    (out / "config.toml").write_text(configuration.to_toml(config), encoding="utf-8")
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        session.tokenizer.save(out / "tokenizer.json")
+    write_text(out / "config.toml", configuration.to_toml(config))  # last: with it, the run is there
     return session
 
 
 def resume(out: Path) -> Session:
-    """A run as its newest whole checkpoint left it; from the beginning when it had not saved yet."""
+    """A run as its newest whole checkpoint left it; from the beginning when it had not saved yet.
+
+    Raises:
+        SightwordError: when there is no run, its data has changed, or its checkpoint is of another model.
+    """
     config = dataclasses.replace(configuration.load(out), out=str(out))
-    saved, complaints = newest(out)
+    check_sinks(config.report_to)
+    saved, notes = newest(out)
+    if saved is None:
+        notes.append(f"{out} has no whole checkpoint yet; it starts from the beginning")
+    elif saved.state.get("config_hash", config_digest(config)) != config_digest(config):
+        notes.append(f"{out / 'config.toml'} was changed since {saved.path} was saved: another run now")
     session = _open(config, out, load_tokenizer(out / "tokenizer.json", config.model.text.context), saved)
-    return dataclasses.replace(session, notes=tuple(complaints) + session.notes)
+    return dataclasses.replace(session, notes=tuple(notes) + session.notes)
 
 
 def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved | None = None) -> Session:
+    _check(config)
     split = config.data.split or ("train" if config.data.path == "demo" else "")
     pairs = open_pairs(config.data.path, split)
     order = Order(pairs.counts, config.seed, config.data.window)
     total = _total_steps(config, order.steps_per_epoch(config.batch_size))
     tokenizer = tokenizer or make_tokenizer(config, pairs)
     device = choose_device(config.device)
-    model = build_pretrainer(config, tokenizer).to(device)
+    model = build_pretrainer(config, tokenizer, fresh=saved is None).to(device)
     optimizer = make_optimizer(model, config.optimizer)
-    state: dict[str, float] = {"step": 0, "samples": 0, "flops": 0.0, "flops_per_step": 0.0}
+    state: dict[str, float] = {"step": 0, "samples": 0, "flops": 0.0, "flops_per_step": 0.0, "seconds": 0.0}
     if saved:
         _same_data(saved, pairs.data_hash)
         restore(saved, model, optimizer)
@@ -126,10 +136,22 @@ def _same_data(saved: Saved, data_hash: str) -> None:
         )
 
 
+def _check(config: Config) -> None:
+    if config.batch_size < 2:
+        raise SightwordError(
+            f"--batch-size is {config.batch_size}; every objective compares samples: give 2 or more"
+        )
+    if not 1 <= config.accum_freq <= config.batch_size:
+        raise SightwordError(
+            f"--accum-freq is {config.accum_freq}; a batch of {config.batch_size} can be cut into"
+            f" 1 to {config.batch_size} chunks"
+        )
+
+
 def _total_steps(config: Config, per_epoch: int) -> int:
     if config.steps and config.epochs:
         raise SightwordError("both --steps and --epochs are given; give one of them")
-    total = config.steps or math.ceil(config.epochs * per_epoch)
+    total = config.steps or math.ceil(round(config.epochs * per_epoch, 6))  # 0.1 x 30 is 3, not 4
     if total <= 0:
         raise SightwordError("the length of training is missing; give --steps N or --epochs N")
     return total
@@ -139,16 +161,20 @@ def _notes(config: Config, model: Pretrainer) -> tuple[str, ...]:
     mixing = [n for n, t in model.encoders.towers.items() if getattr(t, "mixes_batch", False)]
     if config.accum_freq > 1 and mixing:
         return (
-            f"--accum-freq {config.accum_freq}: the losses see the whole batch, but the batch norms inside the"
+            f"--accum-freq {config.accum_freq}: the losses see the whole batch, but batch norms inside the"
             f" {mixing[0]} tower see {math.ceil(config.batch_size / config.accum_freq)} samples at a time",
         )
     return ()
 
 
 def config_digest(config: Config) -> str:
-    """A hash of what decides a run's numbers: not where it writes, nor who is told, nor how often it saves."""
+    """A hash of what decides a run's numbers: not where it writes, how often it saves, what it is scored on.
+
+    The data's path is left out as well: its content has a hash of its own.
+    """
     plain = dataclasses.replace(
         config, out="", report_to=(), save_every=0, save_minutes=0.0, keep_last=0, log_every=0,
-        data=dataclasses.replace(config.data, workers=0, cache_mib=0, path=""),
+        zeroshot_frequency=0, evaluate_on="",
+        data=dataclasses.replace(config.data, workers=0, cache_mib=0, max_bad=0.0, path=""),
     )  # fmt: skip
     return digest(configuration.to_toml(plain))

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from sightword.config import Config, ModelConfig, Precision, load
 from sightword.errors import SightwordError
@@ -24,6 +23,7 @@ from sightword.randomness import stream
 from sightword.towers.build import build_image, build_text
 from sightword.towers.joint_space import JointSpace
 from sightword.training.checkpoint import fit
+from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
 from sightword.words import Surroundings
 
@@ -54,12 +54,16 @@ def make_tokenizer(config: Config, pairs: Pairs) -> Tokenizer:
     context = config.model.text.context
     if config.data.tokenizer == "clip":
         return ClipTokenizer(context=context)
-    captions = [text for i in range(len(pairs)) for text in captions_of(pairs.text(i), config.data.captions)]
+    captions = (text for one in pairs.texts() for text in captions_of(one, config.data.captions))
     return LearnedTokenizer.train(captions, config.data.vocab, context)
 
 
 def build_encoders(model: ModelConfig, tokenizer: Tokenizer, seed: int, text: bool) -> Encoders:
-    """The towers, and the joint space when there is a text tower."""
+    """The image tower; with `text` also a text tower and the joint space.
+
+    Raises:
+        SightwordError: when the configuration contradicts itself.
+    """
     with _seeded(seed, "image tower"):
         image = build_image(model.image)
     if not text:
@@ -71,9 +75,22 @@ def build_encoders(model: ModelConfig, tokenizer: Tokenizer, seed: int, text: bo
     return Encoders({"image": image, "text": words}, joint)
 
 
-def build_pretrainer(config: Config, tokenizer: Tokenizer) -> Pretrainer:
-    """Everything that trains, with the weights that the seed gives it."""
+def build_pretrainer(config: Config, tokenizer: Tokenizer, fresh: bool = True) -> Pretrainer:
+    """Everything that trains, with the weights that the seed gives it.
+
+    Args:
+        config: the whole run.
+        tokenizer: decides the rows of the text tower's embedding.
+        fresh: False when a checkpoint's weights follow, so that `init_from` need not be there any more.
+
+    Raises:
+        SightwordError: when objectives and towers do not fit each other.
+    """
     wishes = catalogue.parse(config.objective)
+    if min(wish.start for wish in wishes) > 0:
+        raise SightwordError(
+            f"nothing in '{config.objective}' counts from the start of training; leave out one of the @"
+        )
     encoders = build_encoders(config.model, tokenizer, config.seed, text=True)
     around = Surroundings(encoders.towers["image"].facts, encoders.towers["text"].facts)  # type: ignore[arg-type]
     weighted = [_build_objective(wish, name, around, config.seed) for name, wish in _named(wishes)]
@@ -81,7 +98,7 @@ def build_pretrainer(config: Config, tokenizer: Tokenizer) -> Pretrainer:
     if not any(want.caption for want in wants):  # sight alone: no text tower is trained or saved
         del encoders.towers["text"]
         encoders.joint = None
-    if config.init_from:
+    if config.init_from and fresh:
         start_from(encoders, Path(config.init_from))
     return Pretrainer(encoders, weighted, config.optimizer.ema)
 
@@ -92,12 +109,12 @@ def start_from(encoders: Encoders, run: Path) -> None:
     Raises:
         SightwordError: when that run has no weights, or its tower is another one.
     """
-    load(run)
+    load(run)  # says so when it is no run
     file = run / "model.safetensors"
     if not file.is_file():
         raise SightwordError(f"'{run}' has no model.safetensors; --init-from needs a run that has saved")
     prefix = "towers.image."
-    tensors = {k.removeprefix(prefix): v for k, v in load_file(file).items() if k.startswith(prefix)}
+    tensors = {k.removeprefix(prefix): v for k, v in read_tensors(file).items() if k.startswith(prefix)}
     fit(encoders.towers["image"], tensors, str(file))
 
 

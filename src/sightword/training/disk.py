@@ -1,0 +1,58 @@
+"""Writing so that a crash leaves the old file or the new one, and a full disk is one clear line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sightword.errors import SightwordError
+from sightword.pairs.files import write_whole
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn whatever stops a write into a `SightwordError`."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # safetensors has an exception of its own for a full disk
+        raise SightwordError(
+            f"could not write '{target}': {error}; what was saved before is whole: free some space, then"
+            " go on with sightword train --resume"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file as a whole.
+
+    Raises:
+        SightwordError: when it cannot be written; the old file stays.
+    """
+    with writing(path):
+        write_whole(path, lambda file: file.write(text.encode()))
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, has reached the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_tensors(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        SightwordError: when it is missing or damaged.
+    """
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise SightwordError(f"'{file}' cannot be read: {error}; restore it, or train again") from error

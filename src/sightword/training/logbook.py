@@ -1,0 +1,108 @@
+"""What a run writes about itself: the records of its start, of a step, and of a step that went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightword.training.disk import write_text
+from sightword.training.meters import scalars
+from sightword.training.pretrainer import Answer
+from sightword.training.records import code_version
+from sightword.training.session import Session, config_digest
+from sightword.words import Batch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one step.
+
+    gradient_norm: of the whole gradient, before clipping.
+    term_norms: of each term's own gradient on the image tower, unweighted, where it was measured.
+    """
+
+    answer: Answer
+    lr: float
+    gradient_norm: float
+    term_norms: Mapping[str, float]
+
+    @property
+    def loss(self) -> float:
+        """The weighted sum."""
+        return float(self.answer.total.detach())
+
+
+def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
+    """What two runs are compared by before their scores are."""
+    config, model = session.config, session.model
+    return {
+        "step": 0,
+        "run": session.out.name,
+        "objective": config.objective,
+        "model": config.model.name,
+        "code_version": code_version(),
+        "torch": torch.__version__,
+        "device": str(session.device),
+        "data_hash": session.pairs.data_hash,
+        "order_hash": session.order.digest(config.batch_size),
+        "config_hash": config_digest(config),
+        "tokenizer_hash": session.tokenizer.digest,
+        "samples_total": session.total * config.batch_size,
+        "steps_total": session.total,
+        "pairs": len(session.pairs),
+        "batch_size": config.batch_size,
+        "parameters": sum(p.numel() for p in model.encoders.parameters()),
+        "parameters_trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "flops_per_step": flops_per_step,
+    }
+
+
+def step_record(
+    session: Session, batch: Batch, outcome: Outcome, timing: tuple[float, float], flops_per_step: float
+) -> dict[str, Any]:
+    """One step's numbers; `timing` is the seconds of a step and the share of them spent waiting for data."""
+    seconds, wait = timing
+    terms = scalars(outcome.answer, {w.name: w.weight for w in session.model.weighted})
+    for name, norm in outcome.term_norms.items():
+        terms[name]["grad_norm"] = norm
+    joint = session.model.encoders.joint
+    scale = {} if joint is None else {"logit_scale": float(joint.scale().detach())}
+    return {
+        "epoch": batch.epoch,
+        "loss": outcome.loss,
+        "lr": outcome.lr,
+        "grad_norm": outcome.gradient_norm,
+        **scale,
+        "samples_per_second": len(batch.keys) / seconds,
+        "data_wait": wait,
+        "step_seconds": seconds,
+        "tflops_per_second": flops_per_step / seconds / 1e12,
+        "terms": terms,
+    }
+
+
+def note(record: Mapping[str, Any]) -> str:
+    """A step's record as what stands behind the progress bar."""
+    losses = " ".join(f"{name} {term['loss']:.3f}" for name, term in record["terms"].items())
+    return f"{losses} | {record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}"
+
+
+def write_bad_step(out: Path, step: int, batch: Batch, outcome: Outcome) -> Path:
+    """Keep what is needed to find out why a step was not finite; returns the file."""
+    report = {
+        "step": step,
+        "loss": str(outcome.loss),
+        "gradient_norm": str(outcome.gradient_norm),
+        "terms": {name: str(float(term.loss.detach())) for name, term in outcome.answer.terms.items()},
+        "epoch": batch.epoch,
+        "keys": batch.keys,
+        "ids": batch.ids.tolist(),
+    }
+    file = out / "bad_step.json"
+    write_text(file, json.dumps(report, indent=1))
+    return file
