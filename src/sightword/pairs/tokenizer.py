@@ -30,6 +30,7 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's 
 _CLIP_SOT, _CLIP_EOT = "<start_of_text>", "<end_of_text>"
 _CLIP_MERGES = 49152 - 256 - 2  # of the file's; 256 bytes, twice, and two special tokens make 49,408
 _PAD, _SOT, _EOT = "<pad>", "<sot>", "<eot>"
+_REMEMBERED = 1 << 16  # captions
 _FEWEST = 3 + 256  # the special tokens and every byte, so that no text is unknown
 
 
@@ -45,6 +46,7 @@ class Tokenizer(ABC):
             raise SightwordError(f"context must be at least 3 tokens (start, a word, end), found {context}")
         self.context = context
         self._inner = inner
+        self._known: dict[str, list[int]] = {}
 
     @property
     def vocab(self) -> int:
@@ -61,11 +63,19 @@ class Tokenizer(ABC):
         """Token ids of captions, int64 of shape (len(texts), context); too long ones are cut before `eot`."""
         ids = np.full((len(texts), self.context), self.pad, dtype=np.int64)
         lengths = np.zeros(len(texts), dtype=np.int64)
-        for row, words in enumerate(self._encode([clean(text) for text in texts])):
+        for row, words in enumerate(self._remembered(texts)):
             tokens = [self.sot, *words[: self.context - 2], self.eot]
             ids[row, : len(tokens)] = tokens
             lengths[row] = len(tokens)
         return Words(torch.from_numpy(ids), torch.from_numpy(lengths))
+
+    def _remembered(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of words, encoded once for as long as few captions come again and again."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if len(self._known) + len(new) > _REMEMBERED:
+            self._known, new = {}, list(dict.fromkeys(texts))
+        self._known |= zip(new, self._encode([clean(text) for text in new]), strict=True)
+        return [self._known[text] for text in texts]
 
     def save(self, path: Path) -> None:
         """Write the `tokenizers` library's own `tokenizer.json`."""

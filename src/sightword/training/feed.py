@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
@@ -71,6 +71,7 @@ class Steps(Dataset[Batch]):
     seed: int
     plan: Callable[[int], EncodingPlan]
     store: DecodedStore | None = None
+    _texts: dict[int, Text] = field(default_factory=dict)  # a data set small enough for a store: kept as well
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step, the same whoever makes it.
@@ -123,7 +124,9 @@ class Steps(Dataset[Batch]):
             return _Found(id, sample, decode(sample.image, sample.key))
         if id in self.store.bad:
             raise BadSample(*self.store.bad[id])
-        return _Found(id, self.pairs.text(id) if captions else None, None)
+        if captions and id not in self._texts:
+            self._texts[id] = self.pairs.text(id)
+        return _Found(id, self._texts[id] if captions else None, None)
 
     def _pictures(self, found: list[_Found], ids: Ids) -> Pictures:
         if self.store is not None:
