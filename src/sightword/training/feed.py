@@ -199,7 +199,7 @@ def _unpacked(answers: Iterator[Batch | SightwordError]) -> Iterator[Batch]:
         yield answer
 
 
-def open_store(pairs: Pairs, budget_mib: float) -> DecodedStore | None:
+def open_store(pairs: Pairs, budget_mib: int | float) -> DecodedStore | None:
     """Every picture decoded in memory, when a look at a few says that all of them fit into `budget_mib`."""
     few = np.unique(np.linspace(0, len(pairs) - 1, _LOOKED_AT).astype(np.int64)).tolist()
     sizes = [size for size in (_decoded_bytes(pairs, id) for id in few) if size is not None]

@@ -42,7 +42,7 @@ class Session:
     device: torch.device
     start: int
     total: int
-    state: dict[str, float]  # what a checkpoint knows beside tensors: step, samples, flops, seconds
+    state: dict[str, int | float]  # what a checkpoint knows beside tensors: step, samples, flops, seconds
     notes: tuple[str, ...] = ()  # what a user should be told
 
     def progress(self, step: int) -> float:
@@ -115,7 +115,8 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
     device = choose_device(config.device)
     model = build_pretrainer(config, tokenizer, fresh=saved is None).to(device)
     optimizer = make_optimizer(model, config.optimizer)
-    state: dict[str, float] = {"step": 0, "samples": 0, "flops": 0.0, "flops_per_step": 0.0, "seconds": 0.0}
+    state: dict[str, int | float] = {"step": 0, "samples": 0}
+    state |= {"flops": 0.0, "flops_per_step": 0.0, "seconds": 0.0}
     if saved:
         _same_data(saved, pairs.data_hash)
         restore(saved, model, optimizer)

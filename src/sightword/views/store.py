@@ -46,7 +46,7 @@ class DecodedStore:
     def load(
         read: Callable[[int], bytes],
         keys: Sequence[str],
-        budget_mib: float,
+        budget_mib: int | float,
         threads: int | None = None,
         decoder: Decoder = decode,
     ) -> DecodedStore | None:
