@@ -104,7 +104,9 @@ def test_drop_path_draws_the_same_twice(tmp_path: Path, data: Path, byol: Path, 
     assert_same(found, exact)
     torch.manual_seed(8)
     other = forward_backward(session.model, batch, 1.0, 3, plain())
-    assert float(other.total.detach()) != pytest.approx(float(naive.total.detach()), rel=1e-6), "nothing was dropped"
+    assert float(other.total.detach()) != pytest.approx(float(naive.total.detach()), rel=1e-6), (
+        "nothing was dropped"
+    )
 
 
 @pytest.mark.parametrize("objective", [f"clip + {SIMCLR}", f"clip + {BYOL}"])

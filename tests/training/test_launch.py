@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from sightword.config import Config
 from sightword.errors import SightwordError
+from sightword.training.disk import alone_in
 from sightword.training.launch import Launcher
 
 
@@ -68,3 +72,65 @@ def test_failures_are_named_and_stop_nobody(tmp_path: Path) -> None:
 def test_a_job_that_can_never_start_is_said(tmp_path: Path) -> None:
     with pytest.raises(SightwordError, match="wait for what never came"):
         Launcher(work, slots=2).run([lambda: None])
+
+
+def linger(config: Config) -> None:
+    """Stands in for a long run that saves when it is asked to end."""
+    out = Path(config.out)
+
+    def save(number: int, frame: object) -> None:
+        (out / "saved").write_text(signal.Signals(number).name)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, save)
+    (out / "began").write_text("")
+    time.sleep(60)
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_launch import job, linger
+from sightword.errors import SightwordError
+from sightword.training.launch import Launcher
+if __name__ == "__main__":
+    try:
+        Launcher(linger, slots=1).run([lambda: job(Path({out!r}))])
+    except SightwordError as error:
+        print(error)
+        sys.exit(2)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_runs_save_and_end_when_their_launcher_is_asked_to_or_dies(tmp_path: Path, number: int) -> None:
+    script, out = tmp_path / "go.py", tmp_path / "a"
+    script.write_text(_SCRIPT.format(tests=str(Path(__file__).parent), out=str(out)))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    until((out / "began").exists)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    until((out / "saved").exists)
+    assert (out / "saved").read_text() == "SIGTERM"
+    if number != signal.SIGKILL:
+        assert process.returncode == 2
+        assert "the same command goes on" in said
+
+
+def until(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < deadline, "waited a minute in vain"
+        time.sleep(0.1)
+
+
+def test_one_process_at_a_time_in_a_directory(tmp_path: Path) -> None:
+    with (
+        alone_in(tmp_path),
+        pytest.raises(SightwordError, match="another process is training"),
+        alone_in(tmp_path),
+    ):
+        pass
+    with alone_in(tmp_path):
+        pass

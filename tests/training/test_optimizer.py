@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_the_learning_rate_warms_up_and_falls(total: int) -> None:
 
 def test_the_learning_rate_has_no_jump() -> None:
     rates = [learning_rate(CONFIG, samples, 10_000) for samples in range(10_001)]
-    steps = [abs(a - b) for a, b in zip(rates, rates[1:], strict=False)]
+    steps = [abs(a - b) for a, b in pairwise(rates)]
     assert max(steps) < 1.1 * (1e-3 - 1e-6) / 1000
 
 

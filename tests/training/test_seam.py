@@ -1,4 +1,4 @@
-"""The seam carries what the shipped objectives do not need: momentum teachers, and a tower over both inputs."""
+"""The seam carries what no shipped objective needs yet: momentum teachers, and a tower over both inputs."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def test_a_sum_with_momentum_teachers_trains(tmp_path: Path, data: Path, byol: P
 
 
 @pytest.mark.parametrize("image", [None, RESNET], ids=["vit", "resnet"])
-def test_teachers_follow_with_their_momentum(
-    tmp_path: Path, data: Path, byol: Path, image: object
-) -> None:
+def test_teachers_follow_with_their_momentum(tmp_path: Path, data: Path, byol: Path, image: object) -> None:
     """teacher <- m teacher + (1 - m) student, m from 0.99 to 1 by a half cosine, after every step."""
     changes = {} if image is None else {"image": image}
     session = opened(tmp_path / "run", data, f"clip + {BYOL}", **changes)
@@ -96,7 +94,8 @@ class Trunk(nn.Module):
     ) -> Encoded:
         assert patches is not None
         assert tokens is not None
-        assert not (replace or replace_words)
+        assert not replace
+        assert not replace_words
         b = len(images)
         cut = images.float().div(255).unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5)
         seen = torch.cat([self.patches(cut.reshape(b, 16, -1)), self.words(words.ids)], dim=1)
@@ -131,7 +130,9 @@ def test_a_joint_tower_needs_no_change(tmp_path: Path, data: Path, chunks: int) 
     assert around.text is not None
     trunk = Trunk(around.image, around.text.vocab)
     towers = {**encoders.towers, "joint": trunk}
-    model = Pretrainer(Encoders(towers, encoders.joint), [*weighted, Weighted("pairing", Pairing(around), 0.5)])
+    model = Pretrainer(
+        Encoders(towers, encoders.joint), [*weighted, Weighted("pairing", Pairing(around), 0.5)]
+    )
     calls: list[int] = []
     trunk.register_forward_hook(lambda module, inputs, answer: calls.append(len(answer.pooled)))
     answer = forward_backward(model, session.steps(None)[0], 1.0, chunks, plain())

@@ -28,14 +28,12 @@ from sightword.training.model import Model
 from sightword.training.session import Session, begin
 
 VIT = ImageTowerConfig(kind="vit", size=16, width=24, layers=(1,), heads=2, patch_size=4)
-RESNET = ImageTowerConfig(
-    kind="resnet", size=16, width=8, layers=(1, 1), heads=2, patch_size=4, pool="gap"
-)
+RESNET = ImageTowerConfig(kind="resnet", size=16, width=8, layers=(1, 1), heads=2, patch_size=4, pool="gap")
 TEXT = TextTowerConfig(width=24, layers=1, heads=2, context=16)
 SIMCLR = "simclr(hidden=16, out=8)"
 MAE = "mae(decoder_width=16, decoder_layers=1, decoder_heads=2)"
 BYOL = "byol(hidden=16, out=8)"
-_WORDS = "a red green small very large round square on under dark bright thing".split()
+_WORDS = ["a", "red", "small", "very", "large", "round", "square", "on", "under", "dark", "thing"]
 
 
 def shard(path: Path, count: int = 40, size: int = 20, broken: tuple[int, ...] = ()) -> Path:
