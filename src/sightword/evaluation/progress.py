@@ -42,7 +42,8 @@ def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Iterato
                 left = (now - started) / done * (total - done)
                 print(f"{what}: {done}/{total}, {now - started:.0f} s, eta {left:.0f} s", file=sys.stderr)
     finally:
-        bar.stop()
+        if bar.live.is_started:  # rich prints an empty line when it stops what never began
+            bar.stop()
 
 
 def _bar(console: Console) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,23 @@ def writing(target: Path) -> Iterator[None]:
             f"could not write '{target}': {error}; what was saved before is whole: free some space, then"
             " go on with sightword train --resume"
         ) from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run's directory, so that no second process trains in it. A kill lets go of it as well.
+
+    Raises:
+        SightwordError: another process holds it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SightwordError(
+                f"another process is training in '{folder}'; wait for it, or stop it first"
+            ) from error
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from sightword.errors import SightwordError
 from sightword.randomness import stream
 from sightword.training import checkpoint
 from sightword.training.caching import forward_backward
+from sightword.training.disk import alone_in
 from sightword.training.feed import load_steps, open_store
 from sightword.training.flops import step_flops
 from sightword.training.interrupt import Interrupt
@@ -68,7 +69,15 @@ class Loop:
         self.saved_at = time.monotonic()
 
     def run(self) -> Path:
-        """Train to the end, or until a signal asks to stop; either way the run is saved."""
+        """Train to the end, or until a signal asks to stop; either way the run is saved.
+
+        Raises:
+            SightwordError: for anything a user can put right, another process in this directory included.
+        """
+        with alone_in(self.out):
+            return self._run()
+
+    def _run(self) -> Path:
         session = self.session
         for one in session.notes:
             self.say(one)

@@ -40,14 +40,16 @@ class Bar:
         self._task = self._bar.add_task(title, total=total, completed=done, note="")
 
     def __enter__(self) -> Bar:
-        self._bar.start()
+        if self._console.is_terminal:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
-        if not self._console.is_terminal and self._done > self._begun_at:
+        if self._console.is_terminal:
+            self._bar.stop()
+        elif self._done > self._begun_at:
             self._line("")
 
     def advance(self, note: str | None = None) -> None:
