@@ -51,7 +51,8 @@ def test_what_they_point_to_exists(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", text)
     quoted = re.findall(r"`((?:src|tests|docs|bench)/[\w./-]+)`", re.sub(r"(?m)^\*\*`.*`\*\*$", "", text))
     missing = [path for path in (document.parent / link for link in links) if not path.exists()]
-    missing += [ROOT / name for name in quoted if not (ROOT / name).exists()]
+    made = {"bench/results/"}  # by what the document tells to run
+    missing += [ROOT / name for name in quoted if name not in made and not (ROOT / name).exists()]
     assert missing == []
 
 

@@ -13,17 +13,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightword.evaluation.run import evaluate as evaluate
-    from sightword.report.page import write_report as report
-    from sightword.training.loop import train as train
+    from sightword.evaluation.run import evaluate
+    from sightword.training.loop import train
     from sightword.training.model import load_model as load
 
+__all__ = ["__version__", "evaluate", "load", "train"]
+
+__all__ = ["evaluate", "load", "report", "train"]
 __version__ = "0.1.0"
 _LAZY = {
     "load": ("sightword.training.model", "load_model"),
     "train": ("sightword.training.loop", "train"),
     "evaluate": ("sightword.evaluation.run", "evaluate"),
-    "report": ("sightword.report.page", "write_report"),
 }
 
 
