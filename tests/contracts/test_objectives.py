@@ -6,7 +6,9 @@ needs what the shipped ones do not, momentum teachers of the tower and of its ow
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
 import math
 import os
 import re
@@ -86,6 +88,15 @@ def test_its_wants_are_data(name: str) -> None:
         assert want.view is None or want.view.size == IMAGE.size
         assert (want.view is not None) == (want.tower in ("image", "joint"))
         assert (want.caption is not None) == (want.tower in ("text", "joint"))
+
+
+def test_it_imports_no_other_objective(name: str) -> None:
+    """import-linter checks the shipped ones; this also a user's own."""
+    file = inspect.getsourcefile(catalogue.load_objective(name))
+    assert file
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not imported & {f"sightword.objectives.{other.replace('-', '_')}" for other in catalogue.names()}
 
 
 def test_its_options_have_defaults(name: str) -> None:
