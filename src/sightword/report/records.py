@@ -12,6 +12,7 @@ from typing import Any
 from sightword import config as configuration
 from sightword.config import Config
 from sightword.errors import SightwordError
+from sightword.objectives.grammar import canonical, parse
 
 Record = Mapping[str, Any]
 
@@ -134,10 +135,18 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Each run's objective; its directory where two share one; whole paths where even those are alike."""
-    shared = Counter(run.objective for run in runs)
-    short = [run.objective if shared[run.objective] == 1 else run.name for run in runs]
-    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
+    """Each run's objective, without options where that tells it apart; else its directory, else its path."""
+    for label in (_brief, lambda run: run.objective, lambda run: str(run.path)):
+        shared = Counter(label(run) for run in runs)
+        labels = [label(run) if shared[label(run)] == 1 else run.name for run in runs]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(run.path) for run in runs]
+
+
+def _brief(run: Run) -> str:
+    """`clip + simclr` of `clip + 1.0 * simclr(hidden=512)`."""
+    return canonical([replace(term, options=()) for term in parse(run.objective)])
 
 
 def _read_run(path: Path) -> Run:
