@@ -152,7 +152,7 @@ def test_the_system_refuses_to_write(session: Session, limit: int) -> None:
     save(session, 1)
     with (
         full_disk(limit),
-        pytest.raises(SightwordError, match="could not write .*what was saved before is whole"),
+        pytest.raises(SightwordError, match=r"could not write .*what was saved before is whole"),
     ):
         save(session, 2)
     saved, complaints = checkpoint.newest(session.out)
@@ -264,6 +264,31 @@ def test_nothing_is_pickled(tmp_path: Path, data: Path, monkeypatch: pytest.Monk
     assert kinds == {".json", ".safetensors"}
     for path in (out / "checkpoints").rglob("*.safetensors"):
         assert load_file(path)
+
+
+def test_everything_is_on_the_disk_before_it_has_its_name(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure after the renaming finds whole files behind the name."""
+    synced, renamed = list[str](), list[tuple[str, set[str]]]()
+
+    def sync(path: Path) -> None:
+        synced.append(path.name)
+
+    def replace(old: Path, new: Path) -> None:
+        renamed.append((new.name, set(synced)))
+        old.rename(new)
+
+    monkeypatch.setattr(checkpoint, "sync", sync)
+    monkeypatch.setattr(checkpoint.os, "replace", replace)
+    save(session, 3)
+    checkpoint.save_encoders(session.out, session.model.encoders, {})
+    files = {"model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}
+    folder = ("step-00000003", files | {".writing-step-00000003"})
+    assert renamed[0] == folder
+    assert renamed[1][0] == "model.safetensors"
+    assert ".model.safetensors.writing" in renamed[1][1]
+    assert {"checkpoints", session.out.name} <= set(synced)
 
 
 def test_the_manifest_names_every_file(session: Session) -> None:

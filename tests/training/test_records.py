@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ from sightword.training.optimizer import learning_rate
 from sightword.training.records import Records, code_version, flatten, read_records
 
 START = (
-    "run objective model code_version torch device data_hash order_hash config_hash tokenizer_hash samples_total"
-    " steps_total pairs batch_size parameters parameters_trained flops_per_step time"
+    "run objective model code_version torch device data_hash order_hash config_hash tokenizer_hash"
+    " samples_total steps_total pairs batch_size parameters parameters_trained flops_per_step time"
 )
 STEP = (
     "step samples epoch flops loss lr grad_norm logit_scale samples_per_second data_wait step_seconds"
@@ -90,7 +91,7 @@ def test_the_terms_sum_to_the_loss(records: list[dict]) -> None:
 def test_flops_add_up_and_rise_when_an_objective_starts(records: list[dict]) -> None:
     steps = [r for r in records if r["kind"] == "step"]
     spent = [0.0, *(step["flops"] for step in steps)]
-    each = [after - before for before, after in zip(spent, spent[1:], strict=False)]
+    each = [after - before for before, after in pairwise(spent)]
     assert each[0] == records[0]["flops_per_step"]
     assert each[0] == pytest.approx(each[1]) == pytest.approx(each[2])
     assert each[3] == pytest.approx(each[4]) == pytest.approx(each[5])
