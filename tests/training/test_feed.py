@@ -111,7 +111,7 @@ def broken(tmp_path: Path, numbers: tuple[int, ...], count: int = 40, **changes:
 def test_the_unreadable_are_replaced_by_their_next_neighbour_outside_the_batch(
     tmp_path: Path, in_memory: bool
 ) -> None:
-    numbers = (3, 4, 20)
+    numbers = (3, 4, 5, 6, 7, 8, 20)
     session = broken(tmp_path, numbers)
     steps = session.steps(open_store(session.pairs, 100.0) if in_memory else None)
     told: dict[str, str] = {}
@@ -128,7 +128,8 @@ def test_the_unreadable_are_replaced_by_their_next_neighbour_outside_the_batch(
         assert batch.keys == tuple(f"{i:04}" for i in batch.ids)
         assert len(set(batch.keys)) == 8, "a picture stands twice in a batch"
         told |= dict(batch.bad)
-    assert set(told) == {"0003", "0004", "0020"}
+    assert max(len(steps[step].bad) for step in range(5)) > 1, "no batch has two to replace"
+    assert set(told) == {f"{number:04}" for number in numbers}
     assert all(told.values())
     view = named.language(16)
     whole = opened(tmp_path / "whole", shard(tmp_path / "whole.tar")).steps(None)

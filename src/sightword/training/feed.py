@@ -157,13 +157,13 @@ def load_steps(
         steps: the run's batches.
         start, total: the first step wanted, and the one after the last.
         config: says how many workers.
-        cuda: whether batches go to a CUDA device, and are put into memory that it can fetch them from.
+        cuda: whether batches go to a CUDA device.
 
     Raises:
         SightwordError: while iterating: too much is unreadable, or a worker died.
     """
     workers = config.workers if config.workers >= 0 else default_workers()
-    loader: DataLoader[Any] = DataLoader(
+    loader = DataLoader[Any](
         _Told(steps),
         batch_size=None,
         sampler=range(start, total),
