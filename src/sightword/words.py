@@ -7,7 +7,7 @@ comes back (`Encoded`) and answers with a `Term`. Everything frozen here is data
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -104,6 +104,10 @@ class Words:
     ids: Int[Tensor, "b length"]
     lengths: Int[Tensor, " b"]
 
+    def pin_memory(self) -> Words:
+        """The same captions in memory that a GPU can read by itself."""
+        return Words(self.ids.pin_memory(), self.lengths.pin_memory())
+
     def to(self, device: torch.device | str) -> Words:
         """The same captions on another device."""
         return Words(self.ids.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True))
@@ -122,17 +126,21 @@ class Batch:
     seed: int = 0
     bad: tuple[tuple[str, str], ...] = ()  # (key, reason) of samples that were unreadable and replaced
 
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU can read by itself; a DataLoader calls this."""
+        return replace(
+            self,
+            views={view: images.pin_memory() for view, images in self.views.items()},
+            captions={caption: words.pin_memory() for caption, words in self.captions.items()},
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(
-            step=self.step,
-            keys=self.keys,
+        return replace(
+            self,
             ids=self.ids.to(device),
-            epoch=self.epoch,
-            views={k: v.to(device, non_blocking=True) for k, v in self.views.items()},
-            captions={k: w.to(device) for k, w in self.captions.items()},
-            seed=self.seed,
-            bad=self.bad,
+            views={view: images.to(device, non_blocking=True) for view, images in self.views.items()},
+            captions={caption: words.to(device) for caption, words in self.captions.items()},
         )
 
 

@@ -27,7 +27,7 @@ def work(config: Config) -> None:
     if config.objective == "dies":
         os._exit(9)
     (out / "began").write_text(str(time.time()))
-    time.sleep(3.0)
+    time.sleep(1.5)
     print("a line for the log", file=sys.stderr)
     (out / "ended").write_text(f"{time.time()} {os.getpid()} {os.environ['OMP_NUM_THREADS']}")
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sightword.config import Config, load
-from sightword.evaluation.run import evaluate
-from sightword.evaluation.scores import FILE, Score
-from sightword.evaluation.watch import zeroshot
 from sightword.pairs.sources import open_pairs
 from sightword.training.checkpoint import newest
 from sightword.training.loop import resume_training, train
-from sightword.training.model import load_model
+from sightword.training.model import Model, load_model
 from sightword.training.records import read_records
 from sightword.training.showing import save_pictures
+
+if TYPE_CHECKING:  # evaluation brings scikit-learn along, two seconds that a run pays when it scores
+    from sightword.evaluation.scores import Score
 
 
 def train_and_score(config: Config) -> list[Score]:
     """A new run to its end."""
-    return score(train(config, zeroshot))
+    return score(train(config, _watch))
 
 
 def resume_and_score(out: Path) -> list[Score]:
     """The rest of a run."""
-    return score(resume_training(out, zeroshot))
+    return score(resume_training(out, _watch))
 
 
 def go_on(config: Config) -> None:
@@ -41,6 +43,9 @@ def score(out: Path) -> list[Score]:
     `auto` is the demo's held-out splits for a run on the demo, and nothing for others: nobody but the user
     knows what their pairs should be tested on.
     """
+    from sightword.evaluation.run import evaluate
+    from sightword.evaluation.scores import FILE
+
     config = load(out)
     if not _finished(out):
         return []
@@ -53,6 +58,12 @@ def score(out: Path) -> list[Score]:
     )
     save_pictures(out, held_out)
     return evaluate(load_model(out), out, places) if places else []
+
+
+def _watch(model: Model) -> Sequence[Mapping[str, Any]]:
+    from sightword.evaluation.watch import zeroshot
+
+    return zeroshot(model)
 
 
 def _finished(out: Path) -> bool:
