@@ -7,6 +7,7 @@ share, and see the same pictures, captions and language views in the same order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -61,8 +62,7 @@ def run_demo(out: Path, seed: int) -> Path:
     slip = replace(demo_slip(), out=str(out / "slip"), seed=seed)
     equal = partial(_equal_flops, clip, slip, out / "clip-equal-flops")
     jobs: list[Callable[[], Config | None]] = [lambda: clip, lambda: slip, equal]
-    # All three at once, one thread each: two cores are then busy to the end, whichever arm is the longest.
-    Launcher(go_on, slots=len(jobs)).run(jobs)
+    Launcher(go_on, slots=min(len(jobs), _cores())).run(jobs)
     return write_report([Path(clip.out), Path(slip.out), out / "clip-equal-flops"], out / "report.html")
 
 
@@ -79,3 +79,7 @@ def _equal_flops(clip: Config, slip: Config, out: Path) -> Config | None:
     ratio = starts[1]["flops_per_step"] / starts[0]["flops_per_step"]
     steps, scored = round(starts[0]["steps_total"] * ratio), round(clip.zeroshot_frequency * ratio)
     return replace(clip, out=str(out), steps=steps, epochs=0.0, zeroshot_frequency=scored)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
