@@ -105,8 +105,11 @@ def test_other_data_or_protocol_is_refused(runs: tuple[Path, Path], folder: Path
 
 def test_nothing_shared_or_damaged_is_said(runs: tuple[Path, Path], tmp_path: Path) -> None:
     bad, good = runs
-    with pytest.raises(SightwordError, match="share no outcomes"):
+    with pytest.raises(SightwordError, match="there is no run in"):
         compare_runs(bad, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SightwordError, match="share no outcomes"):
+        compare_runs(bad, tmp_path / "empty")
     copy = Path(shutil.copytree(good, tmp_path / "copy"))
     (copy / "outcomes" / "colours-test-zeroshot.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(SightwordError, match="holds no outcomes"):

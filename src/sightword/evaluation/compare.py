@@ -53,8 +53,11 @@ def compare_runs(first: Path, second: Path) -> list[Difference]:
     """Every metric that both runs were scored on.
 
     Raises:
-        SightwordError: when they share none, or were scored on other data or by another protocol.
+        SightwordError: when one is not there, they share no metric, or differ in data or protocol.
     """
+    for run in (first, second):
+        if not run.is_dir():
+            raise SightwordError(f"there is no run in '{run}'; give the directory of a run (its --out)")
     shared = sorted({path.name for path in (first / "outcomes").glob("*.parquet")} & _files(second))
     if not shared:
         raise SightwordError(f"'{first}' and '{second}' share no outcomes; run `sightword evaluate` on both")

@@ -153,7 +153,9 @@ def _total_steps(config: Config, per_epoch: int) -> int:
     if config.steps and config.epochs:
         raise SightwordError("both --steps and --epochs are given; give one of them")
     total = config.steps or math.ceil(round(config.epochs * per_epoch, 6))  # 0.1 x 30 is 3, not 4
-    if total <= 0:
+    if total < 0:
+        raise SightwordError(f"the length of training is {total} steps; give --steps or --epochs above zero")
+    if total == 0:
         raise SightwordError("the length of training is missing; give --steps N or --epochs N")
     return total
 
