@@ -16,7 +16,7 @@ from pathlib import Path
 from sightword.config import Config, DataConfig, OptimizerConfig
 from sightword.recipes import models
 
-_EPOCHS = 25.0
+_EPOCHS = 24.0
 
 
 def demo_clip() -> Config:
@@ -29,7 +29,7 @@ def demo_clip() -> Config:
         batch_size=128,
         epochs=_EPOCHS,
         log_every=20,
-        zeroshot_frequency=163,
+        zeroshot_frequency=208,
     )
 
 
