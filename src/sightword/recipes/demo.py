@@ -62,7 +62,8 @@ def run_demo(out: Path, seed: int) -> Path:
     slip = replace(demo_slip(), out=str(out / "slip"), seed=seed)
     equal = partial(_equal_flops, clip, slip, out / "clip-equal-flops")
     jobs: list[Callable[[], Config | None]] = [lambda: clip, lambda: slip, equal]
-    Launcher(go_on, slots=min(len(jobs), _cores())).run(jobs)
+    # One more at once than there are cores: none idles while the longest run comes to its end.
+    Launcher(go_on, slots=min(len(jobs), _cores() + 1)).run(jobs)
     return write_report([Path(clip.out), Path(slip.out), out / "clip-equal-flops"], out / "report.html")
 
 
