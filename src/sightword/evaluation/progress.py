@@ -8,14 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from sightword.training.progress import bar_with_eta
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds before anything is shown
@@ -26,7 +20,7 @@ def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Iterato
     """The same steps, each worth `each` of `total`, with a bar and an ETA on the standard error."""
     console = Console(stderr=True)
     started = printed = time.monotonic()
-    bar = _bar(console)
+    bar = bar_with_eta(console, transient=True)
     task = bar.add_task(what, total=total)
     done = 0
     try:
@@ -44,16 +38,3 @@ def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Iterato
     finally:
         if bar.live.is_started:  # rich prints an empty line when it stops what never began
             bar.stop()
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("eta"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )

@@ -20,11 +20,12 @@ from pathlib import Path
 from threading import Thread
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID, TextColumn
 
 from sightword.config import Config
 from sightword.errors import SightwordError
 from sightword.training.interrupt import Interrupt
+from sightword.training.progress import bar_with_eta
 from sightword.training.records import read_records
 
 Job = Callable[[], Config | None]  # None: not ready to start yet
@@ -170,16 +171,7 @@ def _note(record: dict[str, object]) -> str:
 @contextmanager
 def _bars() -> Iterator[_Bars]:
     console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("[bold]{task.description:<18}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("eta"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    note = TextColumn("{task.fields[note]}")
+    progress = bar_with_eta(console, note, disable=not console.is_terminal)
     with progress:
         yield _Bars(progress, console.is_terminal)

@@ -5,18 +5,27 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 _EVERY = 15.0  # seconds between lines when the output is not a terminal
+
+
+def bar_with_eta(console: Console, *more: ProgressColumn, **options: Any) -> Progress:
+    """A bar of the kind that every command shows: what, how far, for how long, how long still, and `more`."""
+    what, eta = TextColumn("[bold]{task.description}"), TextColumn("eta")
+    times = TimeElapsedColumn(), eta, TimeRemainingColumn()
+    return Progress(what, BarColumn(), MofNCompleteColumn(), *times, *more, console=console, **options)
 
 
 class Bar:
@@ -26,17 +35,8 @@ class Bar:
         self._console = Console(stderr=True)
         self._title, self._total, self._done, self._begun_at = title, total, done, done
         self._started = self._printed = time.monotonic()
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
+        note = TextColumn("{task.fields[note]}")
+        self._bar = bar_with_eta(self._console, note, disable=not self._console.is_terminal)
         self._task = self._bar.add_task(title, total=total, completed=done, note="")
 
     def __enter__(self) -> Bar:
