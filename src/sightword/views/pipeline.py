@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,9 +16,11 @@ from sightword.views.colour import JITTER_DRAWS, draw_jitter, grayscale, jitter,
 from sightword.views.geometry import CROP_DRAWS, Pictures, boxes, cut, sizes_of
 from sightword.words import View
 
+Epochs: TypeAlias = Int[np.ndarray, " b"] | int
+
 
 def make_views(
-    images: Pictures, views: Iterable[View], seed: int, ids: Int[np.ndarray, " b"], epoch: int
+    images: Pictures, views: Iterable[View], seed: int, ids: Int[np.ndarray, " b"], epochs: Epochs
 ) -> dict[View, UInt8[Tensor, "b 3 s s"]]:
     """Every distinct view of every picture.
 
@@ -27,17 +30,17 @@ def make_views(
         views: what to make; equal views are made once.
         seed: the run's seed.
         ids: global sample ids, which the randomness is keyed by.
-        epoch: the epoch in which these samples are seen.
+        epochs: the epoch in which each sample is seen, or one for all.
 
     Returns:
         For each distinct view a uint8 tensor (b, 3, size, size).
     """
     assert len(images) == len(ids), f"{len(images)} pictures for {len(ids)} ids"
-    return {view: torch.from_numpy(_make(images, view, seed, ids, epoch)) for view in dict.fromkeys(views)}
+    return {view: torch.from_numpy(_make(images, view, seed, ids, epochs)) for view in dict.fromkeys(views)}
 
 
 def _make(
-    images: Pictures, view: View, seed: int, ids: Int[np.ndarray, " b"], epoch: int
+    images: Pictures, view: View, seed: int, ids: Int[np.ndarray, " b"], epochs: Epochs
 ) -> UInt8[np.ndarray, "b 3 s s"]:
     """SLIP's order: crop, jitter, grayscale, blur, solarize (MoCo v3's place), flip.
 
@@ -45,7 +48,7 @@ def _make(
     """
 
     def draw(purpose: str, count: int) -> Float[np.ndarray, "b count"]:
-        return uniform(seed, stream(purpose, view), ids, epoch, count)
+        return uniform(seed, stream(purpose, view), ids, epochs, count)
 
     crops = boxes(sizes_of(images), view, draw("crop", CROP_DRAWS))
     chance = draw("chance", 5)
