@@ -51,7 +51,7 @@ def fake_batch(wants: Mapping[str, Encode], rows: int = 6, seed: int = 0) -> Bat
         step=0,
         keys=tuple(f"sample{i}" for i in range(rows)),
         ids=torch.arange(rows) * 17 + 3,
-        epoch=0,
+        epochs=0,
         views={view: _pixels(view, rows, generator) for view in views},
         captions={caption: _words(caption, rows, generator) for caption in captions},
         seed=seed,
@@ -170,4 +170,4 @@ def _grid(want: Encode, image: ImageFacts) -> tuple[int, int]:
 def _hidden(mask: Masking | None, grid: tuple[int, int], batch: Batch) -> Tensor | None:
     if mask is None:
         return None
-    return masking.hidden(mask, grid, batch.seed, np.asarray(batch.ids), batch.epoch)
+    return masking.hidden(mask, grid, batch.seed, np.asarray(batch.ids), np.asarray(batch.epochs))

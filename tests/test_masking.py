@@ -23,7 +23,7 @@ KINDS = ("uniform", "block")
 )
 def test_every_row_hides_equally_many(kind: str, ratio: float, grid: tuple[int, int], seed: int) -> None:
     masking = Masking(ratio, kind)
-    rows = hidden(masking, grid, seed, np.arange(9), epoch=1)
+    rows = hidden(masking, grid, seed, np.arange(9), epochs=1)
     assert rows.shape == (9, grid[0] * grid[1])
     counts = set(rows.sum(dim=1).tolist())
     assert counts == {count_hidden(masking, grid[0] * grid[1])}
@@ -41,11 +41,11 @@ def test_the_count_is_what_mae_keeps(ratio: float, positions: int, hides: int) -
 def test_a_mask_depends_on_the_sample_alone_not_on_its_batch(kind: str) -> None:
     masking = Masking(0.6, kind)
     ids = np.array([5, 900, 17, 2**40])
-    whole = hidden(masking, (7, 7), 3, ids, epoch=2)
+    whole = hidden(masking, (7, 7), 3, ids, epochs=2)
     for position in range(4):
-        alone = hidden(masking, (7, 7), 3, ids[position : position + 1], epoch=2)
+        alone = hidden(masking, (7, 7), 3, ids[position : position + 1], epochs=2)
         assert torch.equal(alone[0], whole[position])
-    assert torch.equal(hidden(masking, (7, 7), 3, ids[::-1], epoch=2), whole.flip(0))
+    assert torch.equal(hidden(masking, (7, 7), 3, ids[::-1], epochs=2), whole.flip(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +59,7 @@ def test_sample_epoch_seed_and_draw_each_change_the_mask(kind: str) -> None:
 
 
 def test_uniform_hides_every_position_equally_often_and_independently() -> None:
-    rows = hidden(Masking(0.75), (4, 4), 0, np.arange(20_000), epoch=0).double()
+    rows = hidden(Masking(0.75), (4, 4), 0, np.arange(20_000), epochs=0).double()
     deviation = (0.75 * 0.25 / 20_000) ** 0.5
     assert (rows.mean(dim=0) - 0.75).abs().max() < 4.5 * deviation
     correlation = torch.corrcoef(rows.T)
@@ -70,7 +70,7 @@ def test_uniform_hides_every_position_equally_often_and_independently() -> None:
 
 def test_blocks_hide_neighbours_together() -> None:
     def neighbours(kind: str) -> float:
-        grid = hidden(Masking(0.4, kind), (14, 14), 0, np.arange(400), epoch=0).view(400, 14, 14)
+        grid = hidden(Masking(0.4, kind), (14, 14), 0, np.arange(400), epochs=0).view(400, 14, 14)
         return (grid[:, :, 1:] & grid[:, :, :-1]).double().mean().item()
 
     assert neighbours("uniform") == pytest.approx(0.4**2, abs=0.01)
@@ -82,7 +82,7 @@ def test_blocks_are_rectangles_of_sixteen_patches_or_more() -> None:
 
     (Sixteen patches at an aspect ratio of 0.3 to 3.3 round to no fewer than 2 x 7 = 14, or 3 x 5 = 15.)
     """
-    grid = hidden(Masking(0.4, "block"), (14, 14), 1, np.arange(300), epoch=0).view(300, 1, 14, 14).float()
+    grid = hidden(Masking(0.4, "block"), (14, 14), 1, np.arange(300), epochs=0).view(300, 1, 14, 14).float()
     covered = torch.zeros_like(grid, dtype=torch.bool)
     for shape in ((2, 6), (3, 4), (4, 3), (6, 2)):
         padding = (shape[1] - 1, shape[1] - 1, shape[0] - 1, shape[0] - 1)

@@ -16,6 +16,10 @@ from sightword.errors import SightwordError, unknown
 
 Precision = Literal["fp32", "bf16", "auto"]
 Pool = Literal["class", "gap", "max", "attention"]
+CaptionPolicy = Literal[
+    "label", "label-tags", "label-tags-languages",
+    "first", "uniform", "longest", "mixture", "title-or-description",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,19 @@ class DataConfig:
 
     path: str = "demo"  # demo, a tar, shards like cc/{00000..01100}.tar, a folder of tars; `::` joins
     split: str = ""  # only samples whose json says so; the demo trains on `train`
+    upsampling: tuple[float, ...] = ()  # how often an epoch shows the samples of each `::` part; (): once
     sight: str = ""  # other pictures for the terms that read no captions (SLIP's decoupled variant)
-    captions: Literal["label", "label-tags", "label-tags-languages"] = "label"
+    captions: CaptionPolicy = "label"
     tokenizer: Literal["clip", "learned"] = "clip"
     vocab: int = 4096  # rows of a learned tokenizer
     window: int = 8  # shards shuffled together
     workers: int = -1  # loader processes; -1: chosen by the machine
     cache_mib: int = 2048  # decoded pictures kept in memory when all of them fit
+    image_key: str = "filepath"  # column of a table that names or holds the picture
+    caption_key: str = "title"  # columns with captions, joined by commas
+    separator: str = ""  # between the columns of a text table; "": found out
+    image_root: str = ""  # the folder that relative picture paths start from; "": the table's own
+    shard_cache_gib: float = 50.0  # disk that copies of remote shards may take
     max_bad: float = 0.01  # share of unreadable samples above which a run stops
 
 

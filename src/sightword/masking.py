@@ -35,7 +35,7 @@ def count_hidden(masking: Masking, positions: int) -> int:
 
 
 def hidden(
-    masking: Masking, grid: tuple[int, int], seed: int, ids: npt.ArrayLike, epoch: int
+    masking: Masking, grid: tuple[int, int], seed: int, ids: npt.ArrayLike, epochs: npt.ArrayLike | int
 ) -> Bool[Tensor, "b n"]:
     """True where a position of the grid is hidden; positions are counted along rows, n = down x across.
 
@@ -50,12 +50,12 @@ def hidden(
             not the batch's longest caption, or masks would depend on the batch.
         seed: the run's seed.
         ids: global sample ids, shape (b,).
-        epoch: the epoch in which the samples are seen.
+        epochs: the epoch in which each sample is seen, or one for all.
     """
     positions = grid[0] * grid[1]
     count = count_hidden(masking, positions)
     purpose = stream("mask", masking)
-    noise = uniform(seed, purpose, ids, epoch, positions + 4 * _BLOCKS)
+    noise = uniform(seed, purpose, ids, epochs, positions + 4 * _BLOCKS)
     order = noise[:, :positions]
     if masking.kind == "block":
         blocks = noise[:, positions:].reshape(-1, _BLOCKS, 4)

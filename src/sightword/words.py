@@ -7,7 +7,7 @@ comes back (`Encoded`) and answers with a `Term`. Everything frozen here is data
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -126,12 +126,18 @@ class Batch:
     step: int
     keys: tuple[str, ...]
     ids: Int[Tensor, " b"]  # global sample ids: what randomness is keyed by
-    epoch: int
+    epochs: Int[Tensor, " b"] | int  # in which each sample is seen; one number where all share it
     views: Mapping[View, UInt8[Tensor, "b 3 h w"]]
     captions: Mapping[Caption, Words]
     seed: int = 0
     bad: tuple[tuple[str, str], ...] = ()  # (key, reason) of samples that were unreadable and replaced
     sight: Batch | None = None  # as many other pictures, where self-supervision has a source of its own
+    seconds: Mapping[str, float] = field(default_factory=dict)  # what its making took, by stage
+
+    @property
+    def epoch(self) -> int:
+        """The earliest epoch in it."""
+        return int(self.epochs.min()) if isinstance(self.epochs, Tensor) else self.epochs
 
     def pin_memory(self) -> Batch:
         """The same batch in memory that a GPU can read by itself; a DataLoader calls this."""

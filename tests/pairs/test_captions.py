@@ -9,8 +9,8 @@ from sightword.pairs.captions import captions_of, choose, choose_all
 from sightword.pairs.sample import Sample, Text
 
 FIELDS = {"tags": ["happy", "smile", " ", "joy", "smile"], "i18n": {"de": "Gesicht", "fr": "visage", "x": 3}}
-FACE = Sample("k", b"", "face", FIELDS)
-BARE = Text("k", "face", {})
+FACE = Sample("k", ("face",), FIELDS)
+BARE = Text("k", ("face",), {})
 POLICIES = ["label", "label-tags", "label-tags-languages"]
 
 
@@ -37,16 +37,16 @@ def test_a_choice_is_made_of_captions_of(policy):
     [{}, {"tags": 3}, {"tags": [], "i18n": []}, {"tags": [None, {}], "i18n": {"de": ""}}, {"tags": None}],
 )
 def test_strange_fields_leave_the_label(policy, fields):
-    chosen = {choose(Text("k", "face", fields), policy, 0, 1, epoch, 0) for epoch in range(30)}
+    chosen = {choose(Text("k", ("face",), fields), policy, 0, 1, epoch, 0) for epoch in range(30)}
     assert chosen == {"face"}
 
 
 def test_tags_in_one_string_are_cut_at_commas():
-    assert captions_of(Text("k", "face", {"tags": "happy, joy"}), "label-tags") == ["face", "happy", "joy"]
+    assert captions_of(Text("k", ("face",), {"tags": "happy, joy"}), "label-tags") == ["face", "happy", "joy"]
 
 
 def test_a_batch_is_chosen_as_its_samples_alone():
-    samples = [FACE, BARE, FACE, Sample("b", b"", "cat", {"tags": ["pet"]})]
+    samples = [FACE, BARE, FACE, Sample("b", ("cat",), {"tags": ["pet"]})]
     ids = np.array([3, 1, 2**40, 0])
     for policy in POLICIES:
         for epoch in range(20):

@@ -11,16 +11,18 @@ from torch.utils.data import DataLoader
 
 from sightword.errors import SightwordError
 from sightword.pairs import shards as shards_room
+from sightword.pairs.base import Pairs
 from sightword.pairs.places import expand
-from sightword.pairs.sources import Pairs, Sample, Text, open_pairs
+from sightword.pairs.sample import Sample, Text
+from sightword.pairs.sources import open_pairs
 
 
 def _is_sample(sample: Sample, number: int) -> bool:
     return sample == Sample(
         f"{number:06d}",
-        f"picture {number} ".encode() * (number % 50 + 1),
-        f"caption {number}",
+        (f"caption {number}",),
         {"number": number},
+        f"picture {number} ".encode() * (number % 50 + 1),
     )
 
 
@@ -40,8 +42,8 @@ def test_shards_are_one_data_set(shards, pattern):
     assert all(_is_sample(pairs[i], i) for i in range(12))
     assert _is_sample(pairs[-1], 11)
     assert list(pairs.keys) == [f"{i:06d}" for i in range(12)]
-    assert list(pairs.texts()) == [Text(f"{i:06d}", f"caption {i}", {"number": i}) for i in range(12)]
-    assert pairs.text(5) == Text("000005", "caption 5", {"number": 5})
+    assert list(pairs.texts()) == [Text(f"{i:06d}", (f"caption {i}",), {"number": i}) for i in range(12)]
+    assert pairs.text(5) == Text("000005", ("caption 5",), {"number": 5})
     for outside in (12, -13):
         with pytest.raises(IndexError):
             pairs[outside]

@@ -130,7 +130,7 @@ def test_the_loss_its_parts_and_every_gradient_agree(recorded: Record) -> None:
         step=0,
         keys=("a", "b", "c", "d"),
         ids=torch.arange(4),
-        epoch=0,
+        epochs=0,
         views={objective.view: recorded["in/images"]},
         captions={objective.caption: words},
     )

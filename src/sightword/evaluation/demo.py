@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sightword.evaluation.labelled import Benchmark, LabelledSet, Labels
-from sightword.pairs.sources import Pairs, Sample, open_pairs
+from sightword.pairs.base import Pairs
+from sightword.pairs.sample import Sample
+from sightword.pairs.sources import open_pairs
 
 TESTS = ("test_artist", "test_concept")
 

@@ -10,40 +10,45 @@ specific as it was. Other languages come alone, as they would be asked for alone
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy.typing as npt
 
-from sightword.pairs.sample import Sample, Text
+from sightword.config import CaptionPolicy
+from sightword.pairs.sample import Text
 from sightword.randomness import stream, uniform
 
-Policy = Literal["label", "label-tags", "label-tags-languages"]
 _MOST_TAGS = 3
 _PURPOSE = "caption"
 
 
-def captions_of(sample: Sample | Text, policy: Policy) -> list[str]:
+def captions_of(sample: Text, policy: CaptionPolicy) -> list[str]:
     """Every text that `choose` may use for a sample, the label first, none twice."""
     tags = _tags(sample.fields) if policy != "label" else []
     return list(dict.fromkeys([sample.caption, *tags, *_languages(sample.fields, policy)]))
 
 
-def choose(sample: Sample | Text, policy: Policy, seed: int, id: int, epoch: int, draw: int) -> str:
+def choose(sample: Text, policy: CaptionPolicy, seed: int, id: int, epoch: int, draw: int) -> str:
     """One caption; `draw` tells apart several captions of one sample in one epoch."""
     return choose_all([sample], policy, seed, [id], epoch, draw)[0]
 
 
 def choose_all(
-    samples: Sequence[Sample | Text], policy: Policy, seed: int, ids: npt.ArrayLike, epoch: int, draw: int
+    samples: Sequence[Text],
+    policy: CaptionPolicy,
+    seed: int,
+    ids: npt.ArrayLike,
+    epochs: npt.ArrayLike | int,
+    draw: int,
 ) -> list[str]:
     """`choose` for a batch, each caption as it would be alone."""
     if policy == "label":
         return [sample.caption for sample in samples]
-    draws = uniform(seed, stream(_PURPOSE, draw), ids, epoch, 2 + _MOST_TAGS).tolist()
+    draws = uniform(seed, stream(_PURPOSE, draw), ids, epochs, 2 + _MOST_TAGS).tolist()
     return [_chosen(sample, policy, numbers) for sample, numbers in zip(samples, draws, strict=True)]
 
 
-def _chosen(sample: Sample | Text, policy: Policy, numbers: list[float]) -> str:
+def _chosen(sample: Text, policy: CaptionPolicy, numbers: list[float]) -> str:
     form, which, *picks = numbers
     tags, languages = _tags(sample.fields), _languages(sample.fields, policy)
     if form < 0.5 or not (tags or languages):
@@ -64,7 +69,7 @@ def _tags(fields: Mapping[str, Any]) -> list[str]:
     return _texts(found.split(",") if isinstance(found, str) else found)
 
 
-def _languages(fields: Mapping[str, Any], policy: Policy) -> list[str]:
+def _languages(fields: Mapping[str, Any], policy: CaptionPolicy) -> list[str]:
     found = fields.get("i18n") if policy == "label-tags-languages" else None
     return _texts([found[language] for language in sorted(found)]) if isinstance(found, dict) else []
 

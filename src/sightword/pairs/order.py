@@ -71,15 +71,16 @@ class Order:
             )
         return self.total // batch_size
 
-    def batch(self, step: int, batch_size: int) -> tuple[int, Int64[np.ndarray, " b"]]:
-        """The epoch and the global sample ids of step `step` (from 0), over all ranks together.
+    def batch(self, step: int, batch_size: int) -> tuple[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
+        """Epochs and global sample ids of step `step` (from 0), over all ranks together.
 
         Raises:
             SightwordError: the data set is smaller than one batch.
         """
         assert step >= 0, step
         epoch, within = divmod(step, self.steps_per_epoch(batch_size))
-        return epoch, self.ids(epoch, np.arange(within * batch_size, (within + 1) * batch_size))
+        ids = self.ids(epoch, np.arange(within * batch_size, (within + 1) * batch_size))
+        return np.full(batch_size, epoch, dtype=np.int64), ids
 
     def ids(self, epoch: int, positions: Int64[np.ndarray, " b"]) -> Int64[np.ndarray, " b"]:
         """The sample ids at positions of an epoch; over all positions, a permutation of all ids."""
@@ -98,8 +99,8 @@ class Order:
         )
         steps = self.steps_per_epoch(batch_size)
         for step in (0, steps // 2, steps - 1, steps, 3 * steps):
-            epoch, ids = self.batch(step, batch_size)
-            content.update(epoch.to_bytes(8, "little") + ids.astype("<i8").tobytes())
+            epochs, ids = self.batch(step, batch_size)
+            content.update(int(epochs[0]).to_bytes(8, "little") + ids.astype("<i8").tobytes())
         return content.hexdigest()
 
     def _arranged(self, epoch: int) -> _Epoch:

@@ -8,19 +8,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One picture with its caption, as stored."""
-
-    key: str
-    image: bytes  # encoded: JPEG, PNG, WebP, ...
-    caption: str
-    fields: Mapping[str, Any]  # the sample's `.json`; empty where there is none
-
-
-@dataclass(frozen=True)
 class Text:
     """What is written about a picture, read without the picture."""
 
     key: str
-    caption: str
-    fields: Mapping[str, Any]
+    captions: tuple[str, ...]  # every caption; empty for a picture without words
+    fields: Mapping[str, Any]  # what else is known of it: a shard's `.json`
+
+    @property
+    def caption(self) -> str:
+        """The first caption, or nothing."""
+        return self.captions[0] if self.captions else ""
+
+
+@dataclass(frozen=True)
+class Sample(Text):
+    """One picture with what is written about it, as stored."""
+
+    image: bytes = b""  # encoded: JPEG, PNG, WebP, ...

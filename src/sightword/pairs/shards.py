@@ -42,14 +42,14 @@ class Shard:
             SightwordError: the tar was cut short after it was opened.
         """
         text = self.text(row)
-        return Sample(text.key, self._bytes(row, 0), text.caption, text.fields)
+        return Sample(text.key, text.captions, text.fields, self._bytes(row, 0))
 
     def text(self, row: int) -> Text:
         """A pair's writing alone; errors as `sample`."""
         key = self.index.keys[row]
         fields: dict[str, Any] = json.loads(self._bytes(row, 2) or b"{}")
         caption = decode_caption(self._bytes(row, 1), f"{self.tar.path}: {key}.txt").strip()
-        return Text(key, caption, fields)
+        return Text(key, (caption,), fields)
 
     def _bytes(self, row: int, slot: int) -> bytes:
         offset, size = self.index.spans[row, 2 * slot : 2 * slot + 2].tolist()

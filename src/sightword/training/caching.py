@@ -96,6 +96,7 @@ def cut(batch: Batch, rows: Int64[Tensor, " n"]) -> Batch:
         batch,
         keys=tuple(batch.keys[i] for i in rows.tolist()),
         ids=batch.ids[rows],
+        epochs=batch.epochs[rows.cpu()] if isinstance(batch.epochs, Tensor) else batch.epochs,
         views={view: images[rows] for view, images in batch.views.items()},
         captions={c: Words(w.ids[rows], w.lengths[rows]) for c, w in batch.captions.items()},
         sight=cut(batch.sight, rows) if batch.sight else None,

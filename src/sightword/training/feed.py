@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch.utils.data import DataLoader, Dataset
 
-from sightword.config import DataConfig
+from sightword.config import CaptionPolicy, DataConfig
 from sightword.errors import BadSample, SightwordError
-from sightword.pairs.captions import Policy, choose_all
+from sightword.pairs.base import Pairs
+from sightword.pairs.captions import choose_all
 from sightword.pairs.order import Order
 from sightword.pairs.sample import Sample, Text
-from sightword.pairs.sources import Pairs
 from sightword.pairs.tokenizer import Tokenizer
 from sightword.training.interrupt import ignore_in_worker
 from sightword.training.plan import EncodingPlan
@@ -68,7 +68,7 @@ class Steps(Dataset[Batch]):
     pairs: Pairs
     order: Order
     tokenizer: Tokenizer
-    policy: Policy
+    policy: CaptionPolicy
     batch_size: int
     seed: int
     plan: Callable[[int], EncodingPlan]
@@ -83,21 +83,22 @@ class Steps(Dataset[Batch]):
         Raises:
             SightwordError: no readable sample is near an unreadable one.
         """
-        epoch, wanted = self.order.batch(step, self.batch_size)
+        epochs, wanted = self.order.batch(step, self.batch_size)
         plan = self.plan(step)
         wishes = plan.captions if self.source == "pairs" else ()
         found, bad = self._find(wanted, bool(wishes))
         ids = np.array([one.id for one in found], dtype=np.int64)
-        views = make_views(self._pictures(found, ids), plan.views(self.source), self.seed, ids, epoch)
+        views = make_views(self._pictures(found, ids), plan.views(self.source), self.seed, ids, epochs)
         texts = [one.text for one in found if one.text is not None]
         captions = {
-            wish: self.tokenizer(choose_all(texts, self.policy, self.seed, ids, epoch, wish.draw))
+            wish: self.tokenizer(choose_all(texts, self.policy, self.seed, ids, epochs, wish.draw))
             for wish in wishes
         }
         keys = tuple(one.text.key if one.text else self.pairs.keys[one.id] for one in found)
         sight = self.sight[step] if self.sight and plan.views("sight") else None
         bad += tuple((f"sight:{key}", reason) for key, reason in sight.bad) if sight else ()
-        return Batch(step, keys, torch.from_numpy(ids), epoch, views, captions, self.seed, bad, sight)
+        numbers = torch.from_numpy(ids), torch.from_numpy(epochs)
+        return Batch(step, keys, *numbers, views, captions, self.seed, bad, sight)
 
     def _find(self, wanted: Ids, captions: bool) -> tuple[list[_Found], tuple[tuple[str, str], ...]]:
         """These samples, each unreadable one replaced by the next readable one outside the batch.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -196,7 +197,7 @@ def _hidden(
     masks: Sequence[tuple[Masking | None, Batch]], grid: tuple[int, int]
 ) -> Bool[Tensor, "b n"] | None:
     rows = [
-        masking.hidden(mask, grid, batch.seed, batch.ids.cpu().numpy(), batch.epoch)
+        masking.hidden(mask, grid, batch.seed, batch.ids.cpu().numpy(), np.asarray(batch.epochs))
         for mask, batch in masks
         if mask is not None
     ]

@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 
 from sightword import config as configuration
-from sightword.config import Config
+from sightword.config import Config, DataConfig
 from sightword.errors import SightwordError
+from sightword.pairs.base import Pairs
 from sightword.pairs.order import Order
 from sightword.pairs.quarantine import Quarantine
-from sightword.pairs.sources import Pairs, open_pairs
+from sightword.pairs.reading import Reading
+from sightword.pairs.sources import open_pairs
 from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
 from sightword.training.checkpoint import Saved, newest, restore
@@ -136,8 +138,11 @@ def resume(out: Path) -> Session:
 
 def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved | None = None) -> Session:
     _check(config)
-    pairs = open_pairs(config.data.path, config.data.split or _own_split(config.data.path))
-    sight = open_pairs(config.data.sight, _own_split(config.data.sight)) if config.data.sight else None
+    data = config.data
+    pairs = open_pairs(data.path, data.split or _own_split(data.path), reading_of(data, captionless=False))
+    sight = None
+    if data.sight:
+        sight = open_pairs(data.sight, _own_split(data.sight), reading_of(data, captionless=True))
     order = Order(pairs.counts, config.seed, config.data.window)
     if sight is not None:
         Order(sight.counts, config.seed, config.data.window).steps_per_epoch(config.batch_size)  # or says why
@@ -217,6 +222,25 @@ def _notes(session: Session) -> tuple[str, ...]:
     return ()
 
 
+def _same_reading(data: DataConfig) -> DataConfig:
+    """Without what changes neither which samples there are nor how they are shown."""
+    return dataclasses.replace(
+        data, workers=0, cache_mib=0, max_bad=0.0, path="", sight="", image_root="", shard_cache_gib=0.0
+    )
+
+
+def reading_of(data: DataConfig, captionless: bool) -> Reading:
+    """How a run's pairs are to be read."""
+    return Reading(
+        image_key=data.image_key,
+        caption_key=data.caption_key,
+        separator=data.separator,
+        image_root=data.image_root,
+        captionless=captionless,
+        shard_cache_gib=data.shard_cache_gib,
+    )
+
+
 def config_digest(config: Config) -> str:
     """A hash of what decides a run's numbers: not where it writes, how often it saves, what it is scored on.
 
@@ -225,6 +249,6 @@ def config_digest(config: Config) -> str:
     plain = dataclasses.replace(
         config, out="", report_to=(), save_every=0, save_minutes=0.0, keep_last=0, log_every=0,
         zeroshot_frequency=0, evaluate_on="",
-        data=dataclasses.replace(config.data, workers=0, cache_mib=0, max_bad=0.0, path="", sight=""),
+        data=_same_reading(config.data),
     )  # fmt: skip
     return digest(configuration.to_toml(plain))

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from sightword.errors import BadSample
 from sightword.objectives.base import Objective
-from sightword.pairs.sources import Pairs, Sample
+from sightword.pairs.base import Pairs
+from sightword.pairs.sample import Sample
 from sightword.training.session import Session, resume
 from sightword.views.decode import decode
 from sightword.views.evaluation import centre
@@ -57,7 +58,7 @@ def _batch(session: Session, pairs: Pairs) -> Batch:
         step=0,
         keys=tuple(sample.key for sample in samples),
         ids=torch.tensor(ids),
-        epoch=0,
+        epochs=0,
         views={view: centre(images, view.size) for view in views},
         captions=dict.fromkeys(plan.captions, words),
         seed=session.config.seed,

@@ -1,0 +1,59 @@
+"""Floor 3. What every source of pairs answers: an indexable data set without state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import SupportsIndex
+
+from sightword.pairs.index import IndexReport
+from sightword.pairs.sample import Sample, Text
+
+
+class Pairs(ABC):
+    """Pairs of pictures and captions, numbered from 0. May be read from several threads and processes."""
+
+    @abstractmethod
+    def __getitem__(self, i: SupportsIndex) -> Sample:
+        """Pair `i`, counted from the end when negative.
+
+        Raises:
+            IndexError: there is no such pair.
+            BadSample: this one pair cannot be read.
+        """
+
+    @abstractmethod
+    def text(self, i: SupportsIndex) -> Text:
+        """Key, captions and fields of pair `i`, without reading its picture."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> tuple[int, ...]:
+        """How many pairs each shard (or block of a table) holds, in order: pair numbers run through them."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> Sequence[str]:
+        """The key of every pair. Of a large source this takes long: ask `text(i).key` for one."""
+
+    @property
+    @abstractmethod
+    def data_hash(self) -> str:
+        """A hash of what the pairs are; the same on every machine and under every path."""
+
+    @property
+    @abstractmethod
+    def report(self) -> IndexReport:
+        """What was found and what was left out, before any choice of a split."""
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """How many of `counts` belong to each of the sources that `::` joined."""
+        return (len(self.counts),)
+
+    def __len__(self) -> int:
+        return int(sum(self.counts))
+
+    def texts(self) -> Iterator[Text]:
+        """`text` of every pair in order: what a tokenizer trains on and an evaluation groups by."""
+        return (self.text(i) for i in range(len(self)))

@@ -1,0 +1,68 @@
+"""Floor 3. Several sources as one: what `a::b` means."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import SupportsIndex, final
+
+import numpy as np
+
+from sightword.pairs.base import Pairs
+from sightword.pairs.index import IndexReport
+from sightword.pairs.sample import Sample, Text
+
+
+@final
+class JoinedPairs(Pairs):
+    """The pairs of the first source, then those of the second, and so on."""
+
+    def __init__(self, sources: Sequence[Pairs]) -> None:
+        self.sources = tuple(sources)
+        self._ends = np.array(list(accumulate(len(source) for source in self.sources)), dtype=np.int64)
+
+    def __getitem__(self, i: SupportsIndex) -> Sample:
+        source, own = self._find(i)
+        return source[own]
+
+    def text(self, i: SupportsIndex) -> Text:
+        source, own = self._find(i)
+        return source.text(own)
+
+    def texts(self) -> Iterator[Text]:
+        return chain.from_iterable(source.texts() for source in self.sources)
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        return tuple(chain.from_iterable(source.counts for source in self.sources))
+
+    @cached_property
+    def keys(self) -> Sequence[str]:
+        return list(chain.from_iterable(source.keys for source in self.sources))
+
+    @property
+    def data_hash(self) -> str:
+        hashes = "".join(source.data_hash for source in self.sources)
+        return hashlib.blake2b(hashes.encode(), digest_size=16).hexdigest()
+
+    @property
+    def report(self) -> IndexReport:
+        return sum((source.report for source in self.sources), IndexReport())
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        return tuple(len(source.counts) for source in self.sources)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def _find(self, i: SupportsIndex) -> tuple[Pairs, int]:
+        number = operator.index(i)
+        place = number + len(self) if number < 0 else number
+        if not 0 <= place < len(self):
+            raise IndexError(f"pair {number} of {len(self)}")
+        which = int(np.searchsorted(self._ends, place, side="right"))
+        return self.sources[which], place - int(self._ends[which]) + len(self.sources[which])

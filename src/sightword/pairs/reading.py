@@ -1,0 +1,26 @@
+"""Floor 3. How pairs are to be read: what a path alone does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Names of columns, and limits.
+
+    Args:
+        image_key: the column that names or holds the picture.
+        caption_key: the columns with captions, joined by commas.
+        separator: between the columns of a text table; empty: found out.
+        image_root: the folder that relative picture paths start from; empty: the table's own.
+        captionless: whether pictures without captions are wanted as well.
+        shard_cache_gib: disk that copies of remote shards may take.
+    """
+
+    image_key: str = "filepath"
+    caption_key: str = "title"
+    separator: str = ""
+    image_root: str = ""
+    captionless: bool = False
+    shard_cache_gib: float = 50.0
