@@ -1,7 +1,7 @@
 """How long an optimizer step takes: `python bench/step.py [--rounds 5] [--threads N] [--out FILE]`.
 
 Every setting is a real run on the demo's pictures, opened as `sightword train` opens it: forward, backward
-and optimizer step on one batch that is in memory already (views.py measures how batches are made). Settings
+and optimizer step on one batch that is in memory already (data.py measures how batches are made). Settings
 take turns in one process; medians are shown, and each objective's step against that of clip.
 """
 
