@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
 from torch.utils.data import DataLoader, Dataset
 
 from sightword.config import CaptionPolicy, DataConfig
@@ -22,30 +21,18 @@ from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.captions import choose_all
 from sightword.pairs.order import Order
-from sightword.pairs.sample import Sample, Text
+from sightword.pairs.sample import Text
 from sightword.pairs.tokenizer import Tokenizer
+from sightword.training.gathering import Gathered, Ids, Wanted, from_files, from_store, stage
 from sightword.training.interrupt import ignore_in_worker
 from sightword.training.plan import EncodingPlan
 from sightword.views.decode import decode
-from sightword.views.geometry import Pictures
-from sightword.views.pipeline import make_views
 from sightword.views.store import MIB, DecodedStore
 from sightword.words import Batch, Source
 
-Ids = Int64[np.ndarray, " b"]
-Picture = UInt8[np.ndarray, "h w 3"]
 _TRIES = 16  # neighbours tried in place of an unreadable sample
 _LOOKED_AT = 32  # pictures from which the size of all is judged
 _AHEAD = 4  # batches that a worker makes ahead
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A readable sample: its picture unless a store has it, what is written about it, its number."""
-
-    id: int
-    text: Sample | Text | None
-    picture: Picture | None
 
 
 @dataclass
@@ -83,63 +70,58 @@ class Steps(Dataset[Batch]):
         Raises:
             SightwordError: no readable sample is near an unreadable one.
         """
-        epochs, wanted = self.order.batch(step, self.batch_size)
+        epochs, asked = self.order.batch(step, self.batch_size)
         plan = self.plan(step)
         wishes = plan.captions if self.source == "pairs" else ()
-        found, bad = self._find(wanted, bool(wishes))
-        ids = np.array([one.id for one in found], dtype=np.int64)
-        views = make_views(self._pictures(found, ids), plan.views(self.source), self.seed, ids, epochs)
-        texts = [one.text for one in found if one.text is not None]
-        captions = {
-            wish: self.tokenizer(choose_all(texts, self.policy, self.seed, ids, epochs, wish.draw))
-            for wish in wishes
-        }
-        keys = tuple(one.text.key if one.text else self.pairs.keys[one.id] for one in found)
+        wanted = Wanted(asked, epochs, tuple(plan.views(self.source)), bool(wishes), self.seed)
+        found, ids, bad = self._gather(wanted)
+        texts = [text for text in found.texts if text is not None]
+        with stage(found.seconds, "captions"):
+            captions = {
+                wish: self.tokenizer(choose_all(texts, self.policy, self.seed, ids, epochs, wish.draw))
+                for wish in wishes
+            }
+        named = zip(found.texts, ids.tolist(), strict=True)
+        keys = tuple(text.key if text else self.pairs.keys[id] for text, id in named)
         sight = self.sight[step] if self.sight and plan.views("sight") else None
         bad += tuple((f"sight:{key}", reason) for key, reason in sight.bad) if sight else ()
         numbers = torch.from_numpy(ids), torch.from_numpy(epochs)
-        return Batch(step, keys, *numbers, views, captions, self.seed, bad, sight)
+        return Batch(step, keys, *numbers, found.views, captions, self.seed, bad, sight, found.seconds)
 
-    def _find(self, wanted: Ids, captions: bool) -> tuple[list[_Found], tuple[tuple[str, str], ...]]:
+    def _gather(self, wanted: Wanted) -> tuple[Gathered, Ids, tuple[tuple[str, str], ...]]:
         """These samples, each unreadable one replaced by the next readable one outside the batch.
 
         Which one that is depends on the data alone, so a resumed run meets the same one.
         """
-        bad: dict[str, str] = {}
-        taken, found = set(wanted.tolist()), list[_Found]()
-        for id in wanted.tolist():
-            found.append(self._nearest(id, taken, captions, bad))
-            taken.add(found[-1].id)
-        return found, tuple(bad.items())
+        found, ids = self._read(wanted), wanted.ids.copy()
+        bad = {found.bad[row].key: found.bad[row].reason for row in sorted(found.bad)}
+        taken = set(ids.tolist())
+        for row in sorted(found.bad):
+            ids[row] = self._replace(row, wanted, found, taken, bad)
+            taken.add(int(ids[row]))
+        return found, ids, tuple(bad.items())
 
-    def _nearest(self, id: int, taken: set[int], captions: bool, bad: dict[str, str]) -> _Found:
-        size = len(self.pairs)
+    def _replace(
+        self, row: int, wanted: Wanted, found: Gathered, taken: set[int], bad: dict[str, str]
+    ) -> int:
+        id, size = int(wanted.ids[row]), len(self.pairs)
         free = ((id + i) % size for i in range(1, size) if (id + i) % size not in taken)
         anyone = ((id + i) % size for i in range(1, size))  # of a batch as large as the data set
-        for candidate in chain([id], islice(free, _TRIES), islice(anyone, _TRIES)):
-            try:
-                return self._read(candidate, captions)
-            except BadSample as error:
-                bad[error.key] = error.reason
+        for candidate in chain(islice(free, _TRIES), islice(anyone, _TRIES)):
+            other = self._read(wanted.alone(row, candidate))
+            if not other.bad:
+                found.put(row, other)
+                return candidate
+            bad[other.bad[0].key] = other.bad[0].reason
         key, reason = next(reversed(bad.items()))
         raise SightwordError(
             f"{_TRIES} samples in a row are unreadable, the last {key} ({reason}); repair the data"
         )
 
-    def _read(self, id: int, captions: bool) -> _Found:
+    def _read(self, wanted: Wanted) -> Gathered:
         if self.store is None:
-            sample = self.pairs[id]
-            return _Found(id, sample, decode(sample.image, sample.key))
-        if id in self.store.bad:
-            raise BadSample(*self.store.bad[id])
-        if captions and id not in self._texts:
-            self._texts[id] = self.pairs.text(id)
-        return _Found(id, self._texts[id] if captions else None, None)
-
-    def _pictures(self, found: list[_Found], ids: Ids) -> Pictures:
-        if self.store is not None:
-            return self.store.gather(ids)
-        return [one.picture for one in found if one.picture is not None]
+            return from_files(self.pairs, wanted)
+        return from_store(self.pairs, self.store, self._texts, wanted)
 
 
 @dataclass
