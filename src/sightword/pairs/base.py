@@ -47,6 +47,11 @@ class Pairs(ABC):
         """What was found and what was left out, before any choice of a split."""
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how these pairs were found: a line each."""
+        return ()
+
+    @property
     def parts(self) -> tuple[int, ...]:
         """How many of `counts` belong to each of the sources that `::` joined."""
         return (len(self.counts),)

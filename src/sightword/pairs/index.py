@@ -44,6 +44,7 @@ class IndexReport:
     duplicates: int = 0  # a second picture, caption or json of one key: the first counts
     links: int = 0  # links, devices and sparse files
     ignored: int = 0  # files of other kinds
+    bad_rows: int = 0  # lines of a table that cannot be read
 
     def __add__(self, other: IndexReport) -> IndexReport:
         mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)

@@ -53,6 +53,10 @@ class JoinedPairs(Pairs):
         return sum((source.report for source in self.sources), IndexReport())
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(chain.from_iterable(source.notes for source in self.sources))
+
+    @property
     def parts(self) -> tuple[int, ...]:
         return tuple(len(source.counts) for source in self.sources)
 

@@ -29,7 +29,18 @@ class Inline:
     content: bytes
 
 
-Picture: TypeAlias = InFile | InZip | Inline
+@dataclass(frozen=True)
+class InTable:
+    """A picture whose bytes stand in a row of a Parquet or Arrow file."""
+
+    path: str
+    column: str  # with a dot into a struct: `image.bytes`
+    group: int  # row group or record batch
+    row: int  # inside that group
+    size: int = 0  # encoded bytes, or their mean over the group; 0: unknown
+
+
+Picture: TypeAlias = InFile | InZip | Inline | InTable
 
 
 @dataclass(frozen=True)
