@@ -147,11 +147,8 @@ class _Known:
     def code_of(self, name: str) -> str:
         """Code points of a file's name, which spells them out or is the emoji's name."""
         slug = _slug(name).removesuffix("-default")
-        if (
-            plain_code(name) in self.entries
-            or _CODE_POINTS.fullmatch(name.lower())
-            and slug not in self.codes
-        ):
+        spelt = _CODE_POINTS.fullmatch(name.lower()) and slug not in self.codes
+        if spelt or plain_code(name) in self.entries:
             return plain_code(name)
         return self.codes.get(slug) or self.codes.get(slug.removeprefix("person-"), "")
 

@@ -17,8 +17,8 @@ def write_notices(path: Path, corpus: str, samples: Sequence[Sample]) -> None:
     lines = [
         f"# Artwork in the corpus `{corpus}`",
         "",
-        "The drawings were drawn as pixels on white; nothing else was changed. Logos and trade marks belong to",
-        "their owners.",
+        "The drawings were drawn as pixels on white; nothing else was changed. Logos and trade marks belong",
+        "to their owners.",
         "",
         "| set | made by | licence | from | words from | pictures |",
         "|---|---|---|---|---|---|",

@@ -1,0 +1,1 @@
+"""Floor 7. Corpora as files: packed, checked, counted, and built from what package managers serve."""
