@@ -94,6 +94,7 @@ def test_the_number_of_threads_does_not_show() -> None:
 def test_each_distinct_view_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from sightword.views import pipeline
 
+    monkeypatch.setenv("SIGHTWORD_NATIVE", "0")
     made: list[View] = []
     cut = pipeline.cut
     monkeypatch.setattr(pipeline, "cut", lambda *a: made.append(a[3]) or cut(*a))  # type: ignore[func-returns-value]

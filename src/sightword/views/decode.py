@@ -55,7 +55,7 @@ class _RefusedError(Exception):
 
 def _decode_jpeg(data: bytes, max_pixels: int, shortest: int) -> UInt8[np.ndarray, "h w 3"] | None:
     """None where Pillow should have a look: other colours than RGB or gray, a turned picture, or an error."""
-    if b"Exif\x00\x00" in data[:65_536] and _orientation(data) > 1:
+    if _is_turned(data):
         return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -67,6 +67,18 @@ def _decode_jpeg(data: bytes, max_pixels: int, shortest: int) -> UInt8[np.ndarra
     except ValueError:
         return None
     return pixels
+
+
+def is_upright_jpeg(data: bytes) -> bool:
+    """Whether this starts as a JPEG that no camera's orientation turns; False where that cannot be read."""
+    try:
+        return data[:2] == b"\xff\xd8" and not _is_turned(data)
+    except Exception:  # as in `decode`, which will say what is wrong
+        return False
+
+
+def _is_turned(data: bytes) -> bool:
+    return data.find(b"Exif\x00\x00", 0, 65_536) >= 0 and _orientation(data) > 1
 
 
 def _orientation(data: bytes) -> int:

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from sightword.errors import BadSample
-from sightword.views.decode import decode
+from sightword.views.decode import MAX_PIXELS, decode, is_upright_jpeg
+from sightword.views.native.kernel import views_of_jpegs
+from sightword.views.native.library import current
 from sightword.views.pipeline import make_views
 from sightword.words import View
 
@@ -37,8 +40,12 @@ def views_of_files(
     seed: int,
     ids: Int[np.ndarray, " b"],
     epochs: Int[np.ndarray, " b"],
+    threads: int = 1,
 ) -> Made:
     """Every distinct view of every file.
+
+    Plain JPEG files go through the native kernel where it is built. All others, and those that it does not
+    take, are decoded as `decode` does it, whose word on what is bad holds in any case.
 
     Args:
         files: pictures as stored: JPEG, PNG, WebP, ...
@@ -47,8 +54,40 @@ def views_of_files(
         seed: the run's seed.
         ids: global sample ids, which the randomness is keyed by.
         epochs: the epoch in which each sample is seen.
+        threads: how many the native kernel may use.
     """
-    start = time.perf_counter()
+    assert len(files) == len(keys) == len(ids), f"{len(files)} files, {len(keys)} keys, {len(ids)} ids"
+    distinct = tuple(dict.fromkeys(views))
+    kernel = current()
+    if kernel is None or kernel.jpeg is None:
+        return _decoded(files, keys, distinct, seed, ids, epochs, threads)
+    plain = [file if is_upright_jpeg(file) else None for file in files]
+    made, done, spent = views_of_jpegs(kernel, plain, distinct, seed, ids, epochs, MAX_PIXELS, threads)
+    seconds = {"decode": float(spent[0]), "views": float(spent[1])}
+    rest = np.flatnonzero(~done)
+    if len(rest) == 0:
+        return Made(made, {}, seconds)
+    some = rest.tolist()
+    others = _decoded(
+        [files[i] for i in some], [keys[i] for i in some], distinct, seed, ids[rest], epochs[rest], threads
+    )
+    for view, pixels in made.items():
+        pixels[torch.from_numpy(rest)] = others.views[view]
+    bad = {some[row]: error for row, error in others.bad.items()}
+    return Made(made, bad, {stage: spent + others.seconds[stage] for stage, spent in seconds.items()})
+
+
+def _decoded(
+    files: Sequence[bytes],
+    keys: Sequence[str],
+    views: Sequence[View],
+    seed: int,
+    ids: Int[np.ndarray, " b"],
+    epochs: Int[np.ndarray, " b"],
+    threads: int,
+) -> Made:
+    """By way of whole pictures: any format, with or without the kernel."""
+    start = time.thread_time()
     pictures, bad = [], {}
     for row, (file, key) in enumerate(zip(files, keys, strict=True)):
         try:
@@ -56,6 +95,6 @@ def views_of_files(
         except BadSample as error:
             bad[row] = error
             pictures.append(np.zeros((1, 1, 3), dtype=np.uint8))
-    between = time.perf_counter()
-    made = make_views(pictures, views, seed, ids, epochs)
-    return Made(made, bad, {"decode": between - start, "views": time.perf_counter() - between})
+    between = time.thread_time()
+    made = make_views(pictures, views, seed, ids, epochs, threads)
+    return Made(made, bad, {"decode": between - start, "views": time.thread_time() - between})

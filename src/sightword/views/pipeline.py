@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from sightword.randomness import stream, uniform
 from sightword.views.blur import blur
-from sightword.views.colour import JITTER_DRAWS, draw_jitter, grayscale, jitter, solarize
-from sightword.views.geometry import CROP_DRAWS, Pictures, boxes, cut, sizes_of
+from sightword.views.colour import grayscale, jitter, solarize
+from sightword.views.drawn import Epochs, draw
+from sightword.views.geometry import Pictures, cut, sizes_of
+from sightword.views.native.kernel import views_of_pixels
+from sightword.views.native.library import current
 from sightword.words import View
-
-Epochs: TypeAlias = Int[np.ndarray, " b"] | int
 
 
 def make_views(
-    images: Pictures, views: Iterable[View], seed: int, ids: Int[np.ndarray, " b"], epochs: Epochs
+    images: Pictures,
+    views: Iterable[View],
+    seed: int,
+    ids: Int[np.ndarray, " b"],
+    epochs: Epochs,
+    threads: int = 1,
 ) -> dict[View, UInt8[Tensor, "b 3 s s"]]:
-    """Every distinct view of every picture.
+    """Every distinct view of every picture, by the native kernel where it is built: the same to the bit.
 
     Args:
         images: decoded RGB pictures, rows x columns x 3, uint8: a list of any sizes, or one array or
@@ -31,12 +35,17 @@ def make_views(
         seed: the run's seed.
         ids: global sample ids, which the randomness is keyed by.
         epochs: the epoch in which each sample is seen, or one for all.
+        threads: how many the kernel may use.
 
     Returns:
         For each distinct view a uint8 tensor (b, 3, size, size).
     """
     assert len(images) == len(ids), f"{len(images)} pictures for {len(ids)} ids"
-    return {view: torch.from_numpy(_make(images, view, seed, ids, epochs)) for view in dict.fromkeys(views)}
+    distinct = tuple(dict.fromkeys(views))
+    kernel = current()
+    if kernel is not None:
+        return dict(views_of_pixels(kernel, images, distinct, seed, ids, epochs, threads))
+    return {view: torch.from_numpy(_make(images, view, seed, ids, epochs)) for view in distinct}
 
 
 def _make(
@@ -46,18 +55,11 @@ def _make(
 
     The flip is made with the crop, since all that lies between commutes with it.
     """
-
-    def draw(purpose: str, count: int) -> Float[np.ndarray, "b count"]:
-        return uniform(seed, stream(purpose, view), ids, epochs, count)
-
-    crops = boxes(sizes_of(images), view, draw("crop", CROP_DRAWS))
-    chance = draw("chance", 5)
-    pictures = cut(images, crops, chance[:, 0] < view.flip, view.size)
-    if view.jitter is not None:
-        jitter(pictures, chance[:, 1] < view.jitter.p, draw_jitter(view.jitter, draw("jitter", JITTER_DRAWS)))
-    grayscale(pictures, chance[:, 2] < view.grayscale)
-    blurred = np.flatnonzero(chance[:, 3] < view.blur)
-    low, high = view.sigma
-    blur(pictures, blurred, low + (high - low) * draw("sigma", 1)[blurred, 0])
-    solarize(pictures, chance[:, 4] < view.solarize)
+    drawn = draw(view, sizes_of(images), seed, ids, epochs)
+    pictures = cut(images, drawn.crops, drawn.flipped, view.size)
+    if drawn.jitter is not None:
+        jitter(pictures, drawn.jittered, drawn.jitter)
+    grayscale(pictures, drawn.gray)
+    blur(pictures, drawn.blurred, drawn.sigma)
+    solarize(pictures, drawn.solarized)
     return pictures
