@@ -21,12 +21,14 @@ _KINDS = (
     (b"BM", "bmp"),
     (b"II*\0", "tif"),
     (b"MM\0*", "tif"),
+    (b"P6", "ppm"),
+    (b"P5", "ppm"),
 )
 
 
-def shard_name(number: int) -> str:
-    """`00000.tar`, as img2dataset names shards."""
-    return f"{number:05d}.tar"
+def shard_name(number: int, shards: int = 0) -> str:
+    """`00000.tar`, as img2dataset; longer for more than 100,000 shards, so that names sort as numbers do."""
+    return f"{number:0{max(5, len(str(shards - 1)))}d}.tar"
 
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:

@@ -1,0 +1,69 @@
+"""The same results from one process and from several, in whatever order; a dead one is told."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sightword.corpora.parallel import Tick, Watch, in_processes, processes
+from sightword.errors import SightwordError
+
+
+def squared(context: int, job: int, tick: Tick) -> tuple[int, int]:
+    tick(1)
+    return job, context * job**2
+
+
+def dying(context: int, job: int, tick: Tick) -> int:
+    if job == context:
+        os._exit(1)
+    return job
+
+
+def failing(context: int, job: int, tick: Tick) -> int:
+    raise SightwordError(f"job {job}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_job_is_done_once(workers: int) -> None:
+    watch = Watch("squares", 40)
+    found = list(in_processes(squared, 3, range(40), workers, watch))
+    assert sorted(found) == [(job, 3 * job**2) for job in range(40)]
+
+
+def test_no_jobs_give_nothing() -> None:
+    assert not list(in_processes(squared, 3, [], 2, Watch("squares", 0)))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_comes_through(workers: int) -> None:
+    with pytest.raises(SightwordError, match="job 0"):
+        list(in_processes(failing, 0, range(1), workers, Watch("none", 1)))
+
+
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(SightwordError, match="worker process died"):
+        list(in_processes(dying, 3, range(9), 2, Watch("none", 9)))
+
+
+def test_without_a_terminal_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter([0.0, 1.0, 20.0, 21.0, 40.0])
+    monkeypatch.setattr("sightword.corpora.parallel.time.monotonic", lambda: next(times))
+    watch = Watch("packing", 100, done=20)
+    for _ in range(4):
+        watch.add(10)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "packing: 40/100, 20 s, eta 60 s",  # 20 done in 20 s, 60 to go
+        "packing: 60/100, 40 s, eta 40 s",
+    ]
+
+
+def test_workers_are_counted() -> None:
+    assert processes(3) == 3
+    assert processes(0) >= 1
+    with pytest.raises(SightwordError, match="--workers"):
+        processes(-1)
