@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import BinaryIO
 
 from sightword.errors import SightwordError
 
@@ -135,7 +134,7 @@ class _opened:  # noqa: N801  a context manager that reads like a function
             raise _damaged(self._path, error) from error
 
 
-def _deb_part(path: Path, part: str) -> BinaryIO:
+def _deb_part(path: Path, part: str) -> io.BytesIO:
     """The bytes of `data.tar.*` or `control.tar.*`: a `.deb` is an `ar` archive of both (deb(5))."""
     with path.open("rb") as file:
         file.seek(len(_AR))
@@ -162,6 +161,7 @@ def _content(tar: tarfile.TarFile, info: tarfile.TarInfo, path: Path) -> bytes:
 
 
 def _damaged(path: Path, error: BaseException) -> SightwordError:
+    why = str(error).partition("\n")[0].rstrip(":")
     return SightwordError(
-        f"'{path}' is damaged or not a package of npm (.tgz) or Debian (.deb): {error}; fetch it again"
+        f"'{path}' is damaged or not a package of npm (.tgz) or Debian (.deb): {why}; fetch it again"
     )

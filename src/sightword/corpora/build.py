@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 from rich.console import Console
 
@@ -34,7 +34,9 @@ from sightword.training.progress import Bar
 
 Name = Literal["icons", "emoji", "clipart"]
 RECORD = "corpus.json"
+_MOST_MEANINGS = 3  # concepts under one drawing; with more it is a place holder, as an empty flag
 _PER_SHARD = 2_500  # small, so that even a small corpus is shuffled and shared out shard by shard
+_Picture: TypeAlias = tuple[Item, Drawn]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def build_corpus(
     drops = Drops()
     with Console(stderr=True).status(f"reading {', '.join(archive.source for archive in found.values())}"):
         items = list(corpus.items(found, drops))
-    samples = _dealt_out(_pictures(name, items, drops, size, workers or os.cpu_count() or 1))
+    pictures = _drawn(name, items, drops, size, workers or os.cpu_count() or 1)
+    families = Families()
+    samples = _dealt_out(_distinct(pictures, families, drops), families)
     try:
         summary = _written(name, out, samples, drops, found, size)
     except OSError as error:
@@ -112,33 +116,42 @@ def _corpus(name: str, monochrome: bool, share_alike: bool | None) -> Corpus:
     return ClipArt()
 
 
-def _pictures(
-    name: str, items: Sequence[Item], drops: Drops, size: int, workers: int
-) -> list[tuple[Item, Drawn]]:
-    """Drawings that could be drawn; of those that look the same, all are tied and the first is kept."""
-    kept, by_pixels = list[tuple[Item, Drawn]](), dict[str, int]()
+def _drawn(name: str, items: Sequence[Item], drops: Drops, size: int, workers: int) -> list[_Picture]:
+    """What could be drawn, in the order of the items."""
+    pictures = list[_Picture]()
     drawn_in_order = draw_all([item.drawing for item in items], size, workers)
     with Bar(f"drawing {name}", total=len(items)) as bar:
         for item, drawn in zip(items, drawn_in_order, strict=True):
             bar.advance()
             if drawn.refused:
                 drops.add(item.key, drawn.refused)
-            elif drawn.pixels in by_pixels:
-                place = by_pixels[drawn.pixels]
-                first, same = kept[place]
-                drops.add(item.key, "looks the same as an earlier one")
-                kept[place] = replace(first, ties=(*first.ties, *item.ties)), same
             else:
-                by_pixels[drawn.pixels] = len(kept)
-                kept.append((item, drawn))
+                pictures.append((item, drawn))
+    return pictures
+
+
+def _distinct(pictures: Sequence[_Picture], families: Families, drops: Drops) -> list[_Picture]:
+    """Of pictures that look the same, the first, tied to the others; none where it stands for anything."""
+    alike = dict[str, list[_Picture]]()
+    for item, drawn in pictures:
+        families.tie(item.ties)
+        alike.setdefault(drawn.pixels, []).append((item, drawn))
+    meanings = {pixels: {families.of(item.ties[0]) for item, _ in same} for pixels, same in alike.items()}
+    kept = list[_Picture]()
+    for pixels, (first, *others) in alike.items():
+        if len(meanings[pixels]) > _MOST_MEANINGS:
+            for item, _ in (first, *others):
+                drops.add(item.key, f"one picture for more than {_MOST_MEANINGS} concepts")
+            continue
+        families.tie(meanings[pixels])
+        kept.append(first)
+        for item, _ in others:
+            drops.add(item.key, "looks the same as an earlier one")
     return kept
 
 
-def _dealt_out(pictures: Sequence[tuple[Item, Drawn]]) -> list[Sample]:
+def _dealt_out(pictures: Sequence[_Picture], families: Families) -> list[Sample]:
     """Samples with their family and split, shuffled by their keys so that every shard holds some of all."""
-    families = Families()
-    for item, _ in pictures:
-        families.tie(item.ties)
     samples = list[Sample]()
     for item, drawn in pictures:
         family = families.of(item.ties[0])

@@ -15,7 +15,7 @@ from PIL import Image
 from sightword.corpora.svg import why_not
 from sightword.errors import SightwordError
 
-_FINER = 4  # a drawing that is cropped to its ink is drawn this much larger than asked
+_MOST_ENLARGED = 8.0  # a small drawing on a large page
 _VISIBLE = 24  # levels of 255 from the background that an eye can tell
 _LEAST_INK = 0.002  # of the picture's area
 _MARGIN = 0.02  # of the longer side, around a drawing that is cropped to its ink
@@ -27,7 +27,7 @@ class Drawing:
     """Something to draw: an SVG, or a picture file of any kind."""
 
     content: bytes
-    crop: bool = False  # to its ink; for a small drawing on a large page
+    crop: bool = False  # an SVG to its ink, without the page around it
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,14 @@ def draw(drawing: Drawing, size: int) -> Drawn:
     if is_svg and (reason := why_not(drawing.content)):
         return Drawn(refused=reason)
     try:
-        picture = _from_svg(drawing, size) if is_svg else _from_file(drawing.content)
+        if is_svg:
+            picture = (_ink_of_svg if drawing.crop else _from_svg)(drawing.content, size)
+        else:
+            picture = _from_file(drawing.content)
     except (KeyboardInterrupt, SystemExit, SightwordError):
         raise
     except BaseException as error:  # a panic of the renderer is no Exception
         return Drawn(refused=f"cannot be drawn ({type(error).__name__})")
-    if drawing.crop:
-        picture = _cropped(picture)
     picture = _square(picture, size)
     pixels = np.asarray(picture)
     if _blank(pixels):
@@ -79,14 +80,25 @@ def _is_svg(content: bytes) -> bool:
     return b"<svg" in content[:65536] and content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def _from_svg(drawing: Drawing, size: int) -> Image.Image:
-    """Without the machine's fonts, so that it looks the same everywhere."""
-    side = size * _FINER if drawing.crop else size
+def _from_svg(svg: bytes, side: int) -> Image.Image:
+    """Without the machine's fonts, so that it looks the same everywhere; the longer side is `side` pixels."""
     png = _resvg().svg_to_bytes(
-        svg_string=drawing.content.decode("utf-8", errors="replace"), width=side, height=side,
+        svg_string=svg.decode("utf-8", errors="replace"), width=side, height=side,
         background="white", skip_system_fonts=True,
     )  # fmt: skip
     return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def _ink_of_svg(svg: bytes, size: int) -> Image.Image:
+    """A drawing without the empty page around it: looked for small, then drawn as large as it takes."""
+    page = _from_svg(svg, size)
+    found = _box(page)
+    if found is None:
+        return page
+    larger = min(_MOST_ENLARGED, size / max(found[2] - found[0], found[3] - found[1]))
+    page = _from_svg(svg, round(size * larger)) if larger > 1 else page
+    box = _box(page)
+    return page if box is None else _cut(page, box)
 
 
 def _from_file(content: bytes) -> Image.Image:
@@ -98,15 +110,21 @@ def _from_file(content: bytes) -> Image.Image:
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
-def _cropped(picture: Image.Image) -> Image.Image:
+def _box(picture: Image.Image) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of what is not white, with a margin."""
     ink = _ink(np.asarray(picture), [255, 255, 255])
     down, across = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(down):
-        return picture
-    margin = round(_MARGIN * max(down[-1] - down[0], across[-1] - across[0]) + 1)
-    box = across[0] - margin, down[0] - margin, across[-1] + 1 + margin, down[-1] + 1 + margin
-    paper = Image.new("RGB", (int(box[2] - box[0]), int(box[3] - box[1])), "white")
-    paper.paste(picture, (int(-box[0]), int(-box[1])))
+        return None
+    left, right, top, bottom = int(across[0]), int(across[-1]) + 1, int(down[0]), int(down[-1]) + 1
+    margin = round(_MARGIN * max(right - left, bottom - top))
+    return left - margin, top - margin, right + margin, bottom + margin
+
+
+def _cut(picture: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """A part of a picture, and white paper where the box goes beyond it."""
+    paper = Image.new("RGB", (box[2] - box[0], box[3] - box[1]), "white")
+    paper.paste(picture, (-box[0], -box[1]))
     return paper
 
 
