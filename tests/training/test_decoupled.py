@@ -29,12 +29,13 @@ from sightword.config import Config, to_toml
 from sightword.errors import SightwordError
 from sightword.pairs.sources import open_pairs
 from sightword.training.caching import forward_backward
-from sightword.training.feed import load_steps, open_store
+from sightword.training.feed import open_store
 from sightword.training.flops import step_flops
 from sightword.training.loop import Loop, resume_training, train
 from sightword.training.records import read_records
 from sightword.training.session import Session, begin
 from sightword.training.showing import save_pictures
+from sightword.training.supply import load_steps
 from sightword.views import named
 from sightword.words import Batch, Caption, Masking
 
@@ -179,8 +180,7 @@ def test_decoded_stores_and_workers_change_nothing(session: Session) -> None:
     stored = session.steps(open_store(session.pairs, 100.0), open_store(session.sight, 100.0))
     mixed = session.steps(None, open_store(session.sight, 100.0))
     for source, workers in ((stored, 0), (mixed, 1), (steps, 2)):
-        config = replace(session.config.data, workers=workers)
-        with load_steps(source, 0, 7, config, cuda=False) as batches:
+        with load_steps(source, 0, 7, workers, cuda=False) as batches:
             for found, expected in zip(batches, wanted, strict=True):
                 assert_same_pictures(found, expected)
                 assert found.sight is not None

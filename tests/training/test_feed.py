@@ -14,11 +14,11 @@ import pytest
 import torch
 from tiny_runs import MAE, SIMCLR, opened, shard, tiny
 
-from sightword.config import DataConfig
 from sightword.errors import BadSample, SightwordError
-from sightword.training.feed import Steps, load_steps, open_store
+from sightword.training.feed import Steps, open_store
 from sightword.training.loop import train
 from sightword.training.session import Session
+from sightword.training.supply import load_steps
 from sightword.views import named
 from sightword.words import Batch, Caption
 
@@ -41,7 +41,7 @@ def assert_same(one: Batch, other: Batch) -> None:
 
 
 def loaded(steps: Steps, start: int, total: int, workers: int) -> list[Batch]:
-    with load_steps(steps, start, total, DataConfig(workers=workers), cuda=False) as batches:
+    with load_steps(steps, start, total, workers, cuda=False) as batches:
         return list(batches)
 
 
@@ -212,7 +212,7 @@ def test_no_worker_is_left_behind(session: Session) -> None:
     held = []
 
     def leave_early() -> None:
-        with load_steps(session.steps(None), 0, 6, DataConfig(workers=2), cuda=False) as batches:
+        with load_steps(session.steps(None), 0, 6, 2, cuda=False) as batches:
             held.append(batches)
             next(batches)
             assert len(multiprocessing.active_children()) >= 2

@@ -26,7 +26,7 @@ START = (
 )
 STEP = (
     "step samples epoch flops loss lr grad_norm logit_scale logit_scale_at_most temperature features"
-    " samples_per_second data_wait step_seconds tflops_per_second terms time"
+    " samples_per_second data_wait data_seconds step_seconds tflops_per_second terms time"
 )
 OBJECTIVE = f"clip + 0.5 * {SIMCLR} + 2 * {MAE}@50%"
 

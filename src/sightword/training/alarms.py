@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sightword.training.input import REMEDIES, STARVED, shares, slowest
+
 Record = Mapping[str, Any]
 Seen = Mapping[str, str]  # what is wrong now, by what it concerns; empty: all is well
 
@@ -29,6 +31,7 @@ _NARROW = {"spread": 0.1, "effective_rank": 1.5}
 _AGAINST = -0.1
 # Of the strongest term's weighted gradient norm: without such a term the step would be the same to 1 %.
 _FAINT = 0.01
+_STARVED = 2 * STARVED  # told aloud; from STARVED on it stands behind the progress bar
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,15 @@ def _collapse(limits: Mapping[str, float], record: Record) -> Seen | None:
     return {"": f"features of the image tower collapse: {found}"}
 
 
+def _starved(stage: str, record: Record) -> Seen | None:
+    making = record.get("data_seconds")
+    if not making:
+        return None
+    if record["data_wait"] < _STARVED or slowest(making) != stage:
+        return {}
+    return {"": f"training waits for data {record['data_wait']:.0%} of the time ({shares(making)})"}
+
+
 def _capped(record: Record) -> Seen | None:
     if "logit_scale_at_most" not in record:
         return None
@@ -164,6 +176,7 @@ SIGNS = (
     ),
     Sign("conflict", 3, 20, _conflict, "try a lower weight for the others, or start it later (NAME@50%)"),
     Sign("faint", 3, 20, _faint, "try a higher weight, or save its cost and leave it out"),
+    *(Sign(f"input-{stage}", 3, 20, partial(_starved, stage), remedy) for stage, remedy in REMEDIES.items()),
 )
 
 

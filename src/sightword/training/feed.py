@@ -1,22 +1,19 @@
 """From a step's number to its batch: order, captions, pictures and views, all pure functions of (seed, step).
 
-Workers hold no state, so torch's own DataLoader serves: the data set is indexed by step.
+Nothing here holds state, so torch's own DataLoader serves: the data set is indexed by step.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from sightword.config import CaptionPolicy, DataConfig
+from sightword.config import CaptionPolicy
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.captions import choose_all
@@ -24,7 +21,6 @@ from sightword.pairs.order import Order
 from sightword.pairs.sample import Text
 from sightword.pairs.tokenizer import Tokenizer
 from sightword.training.gathering import Gathered, Ids, Wanted, from_files, from_store, stage
-from sightword.training.interrupt import ignore_in_worker
 from sightword.training.plan import EncodingPlan
 from sightword.views.decode import decode
 from sightword.views.store import MIB, DecodedStore
@@ -32,7 +28,6 @@ from sightword.words import Batch, Source
 
 _TRIES = 16  # neighbours tried in place of an unreadable sample
 _LOOKED_AT = 32  # pictures from which the size of all is judged
-_AHEAD = 4  # batches that a worker makes ahead
 
 
 @dataclass
@@ -88,6 +83,11 @@ class Steps(Dataset[Batch]):
         numbers = torch.from_numpy(ids), torch.from_numpy(epochs)
         return Batch(step, keys, *numbers, found.views, captions, self.seed, bad, sight, found.seconds)
 
+    def bytes_of(self, step: int) -> int:
+        """What the views of a step take, bytes."""
+        own = sum(3 * view.size**2 for view in self.plan(step).views(self.source)) * self.batch_size
+        return own + (self.sight.bytes_of(step) if self.sight else 0)
+
     def _gather(self, wanted: Wanted) -> tuple[Gathered, Ids, tuple[tuple[str, str], ...]]:
         """These samples, each unreadable one replaced by the next readable one outside the batch.
 
@@ -124,71 +124,6 @@ class Steps(Dataset[Batch]):
         return from_store(self.pairs, self.store, self._texts, wanted)
 
 
-@dataclass
-class _Told(Dataset["Batch | SightwordError"]):
-    """Errors as answers: raised in a worker, one would reach the user as the worker's whole traceback."""
-
-    steps: Steps
-
-    def __getitem__(self, step: int) -> Batch | SightwordError:
-        try:
-            return self.steps[step]
-        except SightwordError as error:
-            return error
-
-
-@contextmanager
-def load_steps(
-    steps: Steps, start: int, total: int, config: DataConfig, cuda: bool
-) -> Iterator[Iterator[Batch]]:
-    """The batches from step `start` to `total`, made ahead by worker processes while the context lasts.
-
-    Args:
-        steps: the run's batches.
-        start, total: the first step wanted, and the one after the last.
-        config: says how many workers.
-        cuda: whether batches go to a CUDA device.
-
-    Raises:
-        SightwordError: while iterating: too much is unreadable, or a worker died.
-    """
-    workers = config.workers if config.workers >= 0 else default_workers()
-    loader = DataLoader[Any](
-        _Told(steps),
-        batch_size=None,
-        sampler=range(start, total),
-        num_workers=workers,
-        prefetch_factor=_AHEAD if workers else None,
-        collate_fn=_same,
-        pin_memory=cuda,
-        worker_init_fn=ignore_in_worker,
-    )
-    batches = iter(loader)
-    try:
-        yield _unpacked(batches)
-    finally:
-        # Workers ignore SIGTERM, by which Python would end one left behind: it would wait for it forever.
-        getattr(batches, "_shutdown_workers", lambda: None)()
-
-
-def _unpacked(answers: Iterator[Batch | SightwordError]) -> Iterator[Batch]:
-    while True:
-        try:
-            answer = next(answers)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise SightwordError(
-                f"a loader process died ({str(error).splitlines()[0]}), often for want of memory;"
-                " go on with fewer --workers"
-            ) from error
-        if isinstance(answer, SightwordError):
-            raise answer
-        yield answer
-
-
 def open_store(pairs: Pairs, budget_mib: int | float) -> DecodedStore | None:
     """Every picture decoded in memory, when a look at a few says that all of them fit into `budget_mib`."""
     few = np.unique(np.linspace(0, len(pairs) - 1, _LOOKED_AT).astype(np.int64)).tolist()
@@ -198,18 +133,9 @@ def open_store(pairs: Pairs, budget_mib: int | float) -> DecodedStore | None:
     return DecodedStore.load(lambda id: pairs[id].image, pairs.keys, budget_mib)
 
 
-def default_workers() -> int:
-    """All cores but one for training itself; at least one, so that data is made while a step runs."""
-    return max(1, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else 1
-
-
 def _decoded_bytes(pairs: Pairs, id: int) -> int | None:
     try:
         sample = pairs[id]
         return decode(sample.image, sample.key).nbytes
     except BadSample:
         return None
-
-
-def _same(batch: Any) -> Any:
-    return batch

@@ -13,6 +13,7 @@ import torch
 
 from sightword.towers.joint_space import JointSpace
 from sightword.training.disk import write_text
+from sightword.training.input import STARVED, slowest
 from sightword.training.meters import Readings, scalars
 from sightword.training.pretrainer import Answer
 from sightword.training.records import code_version
@@ -37,6 +38,22 @@ class Outcome:
     def loss(self) -> float:
         """The weighted sum."""
         return float(self.answer.total.detach())
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How fast steps were since the last record.
+
+    seconds: of a step, waiting included.
+    waited: the share of it spent waiting for data.
+    steps: how many there were.
+    making: what loaders needed for one step's batch, by stage, seconds.
+    """
+
+    seconds: float
+    waited: float
+    steps: int
+    making: Mapping[str, float] = field(default_factory=dict)
 
 
 def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
@@ -65,10 +82,9 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
 
 
 def step_record(
-    session: Session, batch: Batch, outcome: Outcome, timing: tuple[float, float], flops_per_step: float
+    session: Session, batch: Batch, outcome: Outcome, timing: Timing, flops_per_step: float
 ) -> dict[str, Any]:
-    """One step's numbers; `timing` is the seconds of a step and the share of them spent waiting for data."""
-    seconds, wait = timing
+    """One step's numbers."""
     readings = outcome.readings
     terms = scalars(outcome.answer, {w.name: w.weight for w in session.model.weighted})
     for name, term in terms.items():
@@ -84,10 +100,11 @@ def step_record(
         **_temperature(session.model.encoders.joint),
         "features": dict(readings.features),
         **({"grad_cosines": {name: dict(row) for name, row in cosines.items()}} if cosines else {}),
-        "samples_per_second": len(batch.keys) / seconds,
-        "data_wait": wait,
-        "step_seconds": seconds,
-        "tflops_per_second": flops_per_step / seconds / 1e12,
+        "samples_per_second": len(batch.keys) / timing.seconds,
+        "data_wait": timing.waited,
+        "data_seconds": dict(timing.making),
+        "step_seconds": timing.seconds,
+        "tflops_per_second": flops_per_step / timing.seconds / 1e12,
         "terms": terms,
     }
 
@@ -108,7 +125,8 @@ def note(record: Mapping[str, Any]) -> str:
     losses = " ".join(f"{name} {term['loss']:.3f}" for name, term in record["terms"].items())
     rank = record["features"].get("effective_rank")
     features = "" if rank is None else f" | rank {rank:.1f}"
-    speed = f"{record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}"
+    culprit = f" ({slowest(record['data_seconds'])})" if record["data_wait"] >= STARVED else ""
+    speed = f"{record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}{culprit}"
     return f"{losses}{features} | {speed}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from sightword.training import checkpoint
 from sightword.training.alarms import Alarms
 from sightword.training.caching import forward_backward
 from sightword.training.disk import alone_in
-from sightword.training.feed import Steps, load_steps, open_store
+from sightword.training.feed import Steps, open_store
 from sightword.training.flops import step_flops
 from sightword.training.gradients import Agreement, TermGradients
+from sightword.training.input import InputMeter, verdict
 from sightword.training.interrupt import Interrupt
-from sightword.training.logbook import Outcome, note, start_record, step_record, write_bad_step
+from sightword.training.logbook import Outcome, Timing, note, start_record, step_record, write_bad_step
 from sightword.training.meters import Readings, Stopwatch, feature_readings, overhearing, view_readings
 from sightword.training.model import Model
 from sightword.training.optimizer import gradient_norm, learning_rate, set_learning_rate
@@ -33,10 +33,12 @@ from sightword.training.pretrainer import Answer
 from sightword.training.progress import Bar
 from sightword.training.records import Records, open_sinks, read_records
 from sightword.training.session import Session, begin, config_digest, resume
+from sightword.training.supply import Supply
 from sightword.words import Batch
 
 Watch = Callable[[Model], Sequence[Mapping[str, Any]]]
 Say = Callable[[str], None]
+_WORTH_A_VERDICT = 100  # steps
 _GRADIENTS_EVERY = 5  # records between two with each term's own gradient, which costs a backward pass a term
 
 
@@ -70,6 +72,7 @@ class Loop:
             session.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"
         )
         self.clock = Stopwatch()
+        self.input = InputMeter()
         self.saved_at = time.monotonic()
         self.alarms = Alarms(self.config.optimizer.warmup * session.total)
 
@@ -150,8 +153,8 @@ class Loop:
             yield batch.to(self.session.device)
             bar.advance(None)
 
-    def _batches(self, steps: Steps, first: int, total: int) -> AbstractContextManager[Iterator[Batch]]:
-        return load_steps(steps, first, total, self.config.data, self.session.device.type == "cuda")
+    def _batches(self, steps: Steps, first: int, total: int) -> Supply:
+        return Supply(steps, first, total, self.config.data, self.session.device.type == "cuda")
 
     def _steps(self) -> Steps:
         session, room = self.session, self.config.data.cache_mib
@@ -161,10 +164,11 @@ class Loop:
         left = room - (store.mib if store else 0)
         return session.steps(store, open_store(session.sight, left))
 
-    def _one(self, step: int, batches: Iterator[Batch], records: Records) -> str | None:
+    def _one(self, step: int, batches: Supply, records: Records) -> str | None:
         """One step and its record; returns what to show of it, when it was recorded."""
         with self.clock.waiting():
             batch = next(batches).to(self.session.device)
+        self.input.add(batch)
         seen = int(self.state["samples"]) + len(batch.keys)
         self.session.quarantine.add(batch.bad, 2 * seen if batch.sight else seen)  # of both sources
         if self._plan_changes(step):
@@ -177,10 +181,19 @@ class Loop:
         self.state["seconds"] = self.session.state["seconds"] + self.clock.total
         if not self._recorded(step + 1):
             return None
-        record = step_record(self.session, batch, outcome, self.clock.read(), self.state["flops_per_step"])
+        timing = Timing(*self.clock.read(), self.input.steps, self.input.read())
+        record = step_record(self.session, batch, outcome, timing, self.state["flops_per_step"])
         records.write("step", **self._done(), **record)
+        self._supply(batches, timing, records)
         self._warn({**self._done(), **record}, records)
         return note(record)
+
+    def _supply(self, batches: Supply, timing: Timing, records: Records) -> None:
+        """Let more workers start where training waits for them."""
+        workers = batches.heed(timing.waited, timing.seconds, timing.making, timing.steps)
+        if workers:
+            self.say(f"training waited {timing.waited:.0%} of the time for data: {workers} workers now")
+            records.write("workers", **self._done(), workers=workers)
 
     def _warn(self, record: Mapping[str, Any], records: Records) -> None:
         """Say and write down what a step's record shows to be wrong."""
@@ -285,7 +298,10 @@ class Loop:
         checkpoint.save_encoders(self.out, self.model.kept_encoders(), about)
 
     def _record_end(self, records: Records) -> None:
-        records.write("end", **self._done(), seconds=round(self.state["seconds"], 3))
+        waited, making = self.clock.waited_share, self.input.overall()
+        records.write("end", **self._done(), seconds=round(self.state["seconds"], 3), data_wait=waited)
+        if making and self.session.total - self.session.start >= _WORTH_A_VERDICT:
+            self.say(verdict(waited, making))
 
     def _done(self) -> dict[str, Any]:
         state = self.state

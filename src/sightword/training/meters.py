@@ -117,7 +117,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.total = 0.0
-        self._read_at = self._waited = 0.0
+        self._read_at = self._waited = self._waited_before = 0.0
         self._steps = 0
 
     @contextmanager
@@ -139,8 +139,14 @@ class Stopwatch:
         """Seconds a step since the last reading, and the share of them spent waiting; then start anew."""
         seconds = max(self.total - self._read_at, 1e-9)
         reading = seconds / max(1, self._steps), self._waited / seconds
+        self._waited_before += self._waited
         self._read_at, self._waited, self._steps = self.total, 0.0, 0
         return reading
+
+    @property
+    def waited_share(self) -> float:
+        """The share of all steps' time that was spent waiting."""
+        return (self._waited_before + self._waited) / max(self.total, 1e-9)
 
     @contextmanager
     def _running(self) -> Iterator[None]:

@@ -26,7 +26,13 @@ from sightword.training.optimizer import make_optimizer
 from sightword.training.plan import Timetable
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.records import check_sinks, digest
-from sightword.training.setup import build_pretrainer, choose_device, make_tokenizer, resolve_precision
+from sightword.training.setup import (
+    build_pretrainer,
+    choose_device,
+    make_tokenizer,
+    reads_captions,
+    resolve_precision,
+)
 from sightword.views.store import DecodedStore
 
 
@@ -139,7 +145,8 @@ def resume(out: Path) -> Session:
 def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved | None = None) -> Session:
     _check(config)
     data = config.data
-    pairs = open_pairs(data.path, data.split or _own_split(data.path), reading_of(data, captionless=False))
+    reading = reading_of(data, captionless=not reads_captions(config))
+    pairs = open_pairs(data.path, data.split or _own_split(data.path), reading)
     sight = None
     if data.sight:
         sight = open_pairs(data.sight, _own_split(data.sight), reading_of(data, captionless=True))

@@ -62,6 +62,18 @@ def make_tokenizer(config: Config, pairs: Pairs) -> Tokenizer:
     return LearnedTokenizer.train(captions, config.data.vocab, context)
 
 
+def reads_captions(config: Config) -> bool:
+    """Whether any term of the objective wants captions: without one, pictures alone are enough.
+
+    Raises:
+        SightwordError: when the configuration contradicts itself.
+    """
+    around = look_around(config.model, ClipTokenizer(context=config.model.text.context))
+    with torch.device("meta"):
+        terms = [_build_objective(wish, name, around, config) for name, wish in parsed(config)]
+    return any(want.caption is not None for term in terms for want in term.objective.wants.values())
+
+
 @dataclass(frozen=True)
 class Equipment:
     """What a run's encoders have beside the image tower."""
@@ -146,13 +158,12 @@ def build_pretrainer(config: Config, tokenizer: Tokenizer, fresh: bool = True) -
     Raises:
         SightwordError: when objectives and towers do not fit each other.
     """
-    wishes = catalogue.parse(config.objective)
-    if min(wish.start for wish in wishes) > 0:
+    if min(wish.start for _, wish in parsed(config)) > 0:
         raise SightwordError(
             f"nothing in '{config.objective}' counts from the start of training; leave out one of the @"
         )
     around = look_around(config.model, tokenizer)
-    weighted = [_build_objective(wish, name, around, config) for name, wish in _named(wishes)]
+    weighted = [_build_objective(wish, name, around, config) for name, wish in parsed(config)]
     if config.data.sight and len({w.source for w in weighted}) < 2:
         raise SightwordError(
             f"--sight-data gives other pictures to terms without captions, beside others with captions;"
@@ -182,11 +193,11 @@ def start_from(encoders: Encoders, run: Path) -> None:
     fit(encoders.towers["image"], {k: v for k, v in own.items() if k == _MASK} | tensors, str(file))
 
 
-def _named(wishes: tuple[Wish, ...]) -> list[tuple[str, Wish]]:
-    """A name for each term; a second term of one kind is numbered."""
+def parsed(config: Config) -> list[tuple[str, Wish]]:
+    """The terms of the objective, each with a name; a second term of one kind is numbered."""
     seen: dict[str, int] = {}
     rows = []
-    for wish in wishes:
+    for wish in catalogue.parse(config.objective):
         seen[wish.name] = seen.get(wish.name, 0) + 1
         rows.append((wish.name if seen[wish.name] == 1 else f"{wish.name}-{seen[wish.name]}", wish))
     return rows

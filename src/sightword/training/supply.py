@@ -1,0 +1,183 @@
+"""A run's batches, made ahead by as many worker processes as training needs.
+
+Steps hold no state, so loaders can be closed and others opened at any step without changing a batch. With
+`--workers auto` that is what happens when training waits although processors are idle.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from sightword.config import DataConfig
+from sightword.errors import SightwordError
+from sightword.training.feed import Steps
+from sightword.training.input import STARVED
+from sightword.training.interrupt import ignore_in_worker
+from sightword.views.store import MIB
+from sightword.words import Batch
+
+log = logging.getLogger(__name__)
+_AHEAD = 4  # batches that a worker makes ahead, at most
+_AHEAD_MIB = 4096  # memory that batches made ahead may take, as long as every worker makes one
+_ENOUGH = 10  # steps after which a measurement says something
+_SPARE = 1.2  # how much faster than training the workers together should be
+
+
+class Supply:
+    """The batches from step `first` to `total`, as an iterator, while the context lasts.
+
+    Args:
+        steps: the run's batches.
+        first, total: the first step wanted, and the one after the last.
+        config: says how many workers.
+        cuda: whether batches go to a CUDA device.
+
+    Raises:
+        SightwordError: while iterating: too much is unreadable, or a worker died.
+    """
+
+    def __init__(self, steps: Steps, first: int, total: int, config: DataConfig, cuda: bool) -> None:
+        self.steps, self.total, self.cuda = steps, total, cuda
+        self.workers = config.workers if config.workers >= 0 else first_guess(cuda)
+        self._auto = config.workers < 0
+        self._next = first
+        self._open = ExitStack()
+
+    def __enter__(self) -> Supply:
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        batch = next(self._batches)
+        self._next = batch.step + 1
+        return batch
+
+    def heed(self, waited: float, seconds: float, making: Mapping[str, float], steps: int) -> int:
+        """Start more workers if training waits for data and they would help; only with `--workers auto`.
+
+        Args:
+            waited: the share of its time that training spent waiting for data.
+            seconds: that a step took, waiting included.
+            making: processor seconds that a step's batch took to make, by stage.
+            steps: over how many steps this was measured.
+
+        Returns:
+            how many workers there are now, or 0 when nothing changed.
+        """
+        if not self._auto or waited < STARVED or steps < _ENOUGH or self._next >= self.total:
+            return 0
+        wanted = min(enough_workers(sum(making.values()), seconds * (1 - waited)), cores())
+        if wanted <= self.workers:
+            return 0
+        self.workers = wanted
+        self._open.close()
+        self._start()
+        return wanted
+
+    def _start(self) -> None:
+        self._open = ExitStack()
+        loader = load_steps(self.steps, self._next, self.total, self.workers, self.cuda)
+        self._batches = self._open.enter_context(loader)
+
+
+def cores() -> int:
+    """Processors that this process may use: of a machine's several training processes, its share."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, here // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def first_guess(cuda: bool) -> int:
+    """Workers before anything is measured: training on the processor itself needs most of it."""
+    return max(1, cores() - 1 if cuda else cores() // 4)
+
+
+def enough_workers(making: float, training: float) -> int:
+    """Workers that together make batches faster than training uses them up.
+
+    Args:
+        making: seconds that one worker needs for a batch.
+        training: seconds that training needs for it.
+    """
+    return max(1, math.ceil(_SPARE * making / max(training, 1e-9)))
+
+
+@contextmanager
+def load_steps(steps: Steps, first: int, total: int, workers: int, cuda: bool) -> Iterator[Iterator[Batch]]:
+    """The batches from step `first` to `total`, made ahead by worker processes while the context lasts.
+
+    Raises:
+        SightwordError: while iterating: too much is unreadable, or a worker died.
+    """
+    loader = DataLoader[Any](
+        _Told(steps),
+        batch_size=None,
+        sampler=range(first, total),
+        num_workers=workers,
+        prefetch_factor=_ahead(steps, first, workers) if workers else None,
+        collate_fn=_same,
+        pin_memory=cuda,
+        worker_init_fn=ignore_in_worker,
+    )
+    batches = iter(loader)
+    try:
+        yield _unpacked(batches)
+    finally:
+        # Workers ignore SIGTERM, by which Python would end one left behind: it would wait for it forever.
+        getattr(batches, "_shutdown_workers", lambda: None)()
+
+
+def _ahead(steps: Steps, step: int, workers: int) -> int:
+    room = _AHEAD_MIB * MIB / max(1, steps.bytes_of(step))
+    return max(1, min(_AHEAD, int(room / workers)))
+
+
+@dataclass
+class _Told(Dataset["Batch | SightwordError"]):
+    """Errors as answers: raised in a worker, one would reach the user as the worker's whole traceback."""
+
+    steps: Steps
+
+    def __getitem__(self, step: int) -> Batch | SightwordError:
+        try:
+            return self.steps[step]
+        except SightwordError as error:
+            return error
+
+
+def _unpacked(answers: Iterator[Batch | SightwordError]) -> Iterator[Batch]:
+    while True:
+        try:
+            answer = next(answers)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise SightwordError(
+                f"a loader process died ({str(error).splitlines()[0]}), often for want of memory"
+                " (in a container, of shared memory: --shm-size); go on with fewer --workers"
+            ) from error
+        if isinstance(answer, SightwordError):
+            raise answer
+        yield answer
+
+
+def _same(batch: Any) -> Any:
+    return batch
