@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from array import array
 
@@ -17,7 +16,7 @@ _NUMBERED = re.compile(r"~(?=\d+$)")
 
 def key_of(path: str, root: str = "") -> str:
     """A picture's key: its path below `root` without the extension, sound as by `sound`."""
-    relative = os.path.relpath(path, root) if root and os.path.isabs(path) else path
+    relative = path.removeprefix(f"{root}/") if root else path
     stem, dot, extension = relative.rpartition(".")
     return sound(stem if dot and extension.lower() in PICTURES else relative)
 

@@ -12,7 +12,7 @@ import json
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import SupportsIndex, final, overload
@@ -66,6 +66,10 @@ class Stamp:
             place.update(name)
             content.update(name + f"{stat.st_size} {stat.st_mtime_ns}\0".encode())
         return cls(place.hexdigest(), content.hexdigest())
+
+    def of_content(self, content: str) -> Stamp:
+        """The stamp of the same place and another content."""
+        return replace(self, content=content)
 
 
 def open_listed(rows: Iterable[Row], stamp: Stamp, wanted: Wanted) -> ListedPairs:

@@ -81,6 +81,7 @@ class Wanted:
             the rows have come to an end.
         notes: what a user should know of how the rows were made; read at the end as well.
         expected: about how many rows will come; 0: unknown.
+        hint: what to do when no row is left.
     """
 
     name: str
@@ -89,6 +90,13 @@ class Wanted:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     expected: int = 0
+    hint: str = "a pair is a picture and a caption"
+
+    def note(self, *texts: str) -> None:
+        """Say something to the user, once."""
+        for text in texts:
+            if text and (said := f"'{self.name}': {text}") not in self.notes:
+                self.notes.append(said)
 
 
 def write_list(name: str, rows: Iterable[Row], wanted: Wanted, stamp: str) -> Path:
@@ -229,9 +237,7 @@ class _Listing:
         counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in left_out.items() if count)
         why = next(iter(self._unreadable.values()), "")
         found = "; ".join(filter(None, (counts, why)))
-        return SightwordError(
-            f"'{name}' holds no pair{f' ({found})' if found else ''}; a pair is a picture and a caption"
-        )
+        return SightwordError(f"'{name}' holds no pair{f' ({found})' if found else ''}; {self.wanted.hint}")
 
 
 def _json(fields: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sightword.pairs import folders, hugging_face, parquet, tables
 from sightword.pairs.base import Pairs
 from sightword.pairs.joined import JoinedPairs
 from sightword.pairs.places import tars
@@ -11,7 +12,12 @@ from sightword.pairs.reading import Reading
 from sightword.pairs.tar_pairs import TarPairs
 
 OpenHere = Callable[[str, str, Reading], Pairs | None]  # None: this is not of its kind
-_ROOMS: tuple[OpenHere, ...] = ()  # asked in this order
+_ROOMS: tuple[OpenHere, ...] = (
+    tables.open_here,
+    hugging_face.open_here,
+    parquet.open_here,
+    folders.open_here,
+)  # asked in this order
 
 
 def open_pairs(path: str, split: str = "", reading: Reading = Reading()) -> Pairs:  # noqa: B008  frozen
