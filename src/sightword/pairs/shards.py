@@ -49,7 +49,7 @@ class Shard:
         key = self.index.keys[row]
         fields: dict[str, Any] = json.loads(self._bytes(row, 2) or b"{}")
         caption = decode_caption(self._bytes(row, 1), f"{self.tar.path}: {key}.txt").strip()
-        return Text(key, (caption,), fields)
+        return Text(key, _all_captions(caption, fields.get("captions")), fields)
 
     def _bytes(self, row: int, slot: int) -> bytes:
         offset, size = self.index.spans[row, 2 * slot : 2 * slot + 2].tolist()
@@ -57,6 +57,13 @@ class Shard:
             return self.tar.read(offset, size) if size else b""
         except OSError as error:
             raise BadSample(self.index.keys[row], f"cannot be read: {error.strerror}") from error
+
+
+def _all_captions(first: str, listed: object) -> tuple[str, ...]:
+    """The `.txt`, then the json's `captions`, which may begin with the same one."""
+    entries = listed if isinstance(listed, list) else []
+    others = [entry.strip() for entry in entries if isinstance(entry, str) and entry.strip()]
+    return tuple(others) if others[:1] == [first] else (first, *others)
 
 
 @final
