@@ -175,7 +175,8 @@ def test_a_collapse_is_told_and_written_down_and_a_resumed_run_neither_forgets_n
     (warning,) = warnings(whole)
     assert warning["sign"] == "collapse"
     assert 4 < warning["since"] <= warning["step"] - 20
-    assert said == [f"warning: {warning['said']}"]
+    told = [line for line in said if "waits for data" not in line]  # that is a matter of the machine
+    assert told == [f"warning: {warning['said']}"]
     steps = [r for r in read_records(whole / "metrics.jsonl") if r["kind"] == "step"]
     assert steps[0]["features"]["spread"] > 0.1 > 2 * steps[-1]["features"]["spread"]
     assert f"spread {steps[warning['step'] - 1]['features']['spread']:.2g} of 1" in warning["said"]
