@@ -120,9 +120,12 @@ def test_order_holds_no_list_of_samples():
     assert set(epoch.tolist()) == {10**6 // (10**10 // 4096)}
     assert len(set(ids.tolist())) == 4096
     assert len({id // 10_000_000 for id in ids.tolist()}) <= 16  # two windows at most
-    held = [value for value in vars(order._epoch).values() if isinstance(value, np.ndarray)]
-    assert held
-    assert sum(value.nbytes for value in held) < 30_000
+    order.batch(0, 4096)
+    order.batch(3 * 10**6, 4096)
+    arranged = [value for epoch in order._epochs for value in vars(epoch).values()]
+    held = [value for value in arranged if isinstance(value, np.ndarray)]
+    assert len(held) == 8  # of two epochs
+    assert sum(value.nbytes for value in held) < 60_000
 
 
 @SOME

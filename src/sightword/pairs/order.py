@@ -10,6 +10,7 @@ stays local: while a window lasts, only its shards are read.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -21,6 +22,35 @@ from sightword.errors import SightwordError
 from sightword.randomness import mix, stream, uniform
 
 _ROUNDS = 8  # even 4 are indistinguishable in theory (Luby and Rackoff 1988); small windows like more
+
+
+class Ordering(ABC):
+    """Which samples a step sees, and in which of their epochs. May be asked from several threads."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Samples in an epoch."""
+
+    @abstractmethod
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Whole batches in an epoch.
+
+        Raises:
+            SightwordError: there are too few samples for a batch without repeats.
+        """
+
+    @abstractmethod
+    def batch(self, step: int, batch_size: int) -> tuple[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
+        """Epochs and global sample ids of step `step` (from 0), over all ranks together; no id comes twice.
+
+        Raises:
+            SightwordError: as `steps_per_epoch`.
+        """
+
+    @abstractmethod
+    def digest(self, batch_size: int) -> str:
+        """A hash that two runs compare: of all that decides the order, and of some batches themselves."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +65,8 @@ class _Epoch:
 
 
 @final
-class Order:
-    """The order in which a run sees its samples.
+class Order(Ordering):
+    """Every sample once in an epoch, shuffled.
 
     Args:
         counts: samples in each shard; sample ids run through the shards in this order.
@@ -48,10 +78,14 @@ class Order:
         if window < 1:
             raise SightwordError(f"window must be at least 1 shard, found {window}")
         self.counts, self.seed, self.window = tuple(counts), seed, window
-        self.total = sum(self.counts)
-        sizes = np.array(self.counts, dtype=np.int64)
-        self._first_ids = np.cumsum(sizes) - sizes
-        self._epoch: _Epoch | None = None
+        self._sizes = np.array(self.counts, dtype=np.int64)
+        self._first_ids = np.cumsum(self._sizes) - self._sizes
+        self._total = int(self._sizes.sum())
+        self._epochs: tuple[_Epoch, ...] = ()  # the latest two: a mixture looks from one back to the other
+
+    @property
+    def total(self) -> int:
+        return self._total
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Whole batches in an epoch.
@@ -62,21 +96,10 @@ class Order:
         Raises:
             SightwordError: the data set is smaller than one batch.
         """
-        if batch_size < 1:
-            raise SightwordError(f"batch size must be at least 1, found {batch_size}")
-        if batch_size > self.total:
-            raise SightwordError(
-                f"a batch of {batch_size:,} is larger than the data set of {self.total:,} pairs; "
-                f"use --batch-size {self.total} or less"
-            )
+        check_batch_size(batch_size, self.total)
         return self.total // batch_size
 
     def batch(self, step: int, batch_size: int) -> tuple[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
-        """Epochs and global sample ids of step `step` (from 0), over all ranks together.
-
-        Raises:
-            SightwordError: the data set is smaller than one batch.
-        """
         assert step >= 0, step
         epoch, within = divmod(step, self.steps_per_epoch(batch_size))
         ids = self.ids(epoch, np.arange(within * batch_size, (within + 1) * batch_size))
@@ -93,7 +116,6 @@ class Order:
         return found - arranged.shard_starts[place]
 
     def digest(self, batch_size: int) -> str:
-        """A hash that two runs compare: of all that decides the order, and of some batches themselves."""
         content = hashlib.blake2b(
             repr((self.counts, self.seed, self.window, batch_size)).encode(), digest_size=16
         )
@@ -104,13 +126,15 @@ class Order:
         return content.hexdigest()
 
     def _arranged(self, epoch: int) -> _Epoch:
-        current = self._epoch  # read once: threads may ask for different epochs
-        if current is None or current.number != epoch:
-            current = self._epoch = self._arrange(epoch)
-        return current
+        known = self._epochs  # read once: threads may ask for different epochs
+        found = next((arranged for arranged in known if arranged.number == epoch), None)
+        if found is None:
+            found = self._arrange(epoch)
+            self._epochs = (found, *known[:1])
+        return found
 
     def _arrange(self, epoch: int) -> _Epoch:
-        sizes = np.array(self.counts, dtype=np.int64)
+        sizes = self._sizes
         filled = np.flatnonzero(sizes)
         draws = uniform(self.seed, stream("order", "shards"), filled, epoch, 1)[:, 0]
         shards = filled[np.argsort(draws, kind="stable")]
@@ -119,6 +143,17 @@ class Order:
         numbers = np.arange(len(window_starts) - 1, dtype=np.uint64)
         keys = mix(mix(numbers ^ np.uint64(stream("order", "window", self.seed, epoch))))
         return _Epoch(epoch, shards, shard_starts, window_starts, keys)
+
+
+def check_batch_size(batch_size: int, total: int) -> None:
+    """Raises `SightwordError` where a batch is no batch, or larger than all there is."""
+    if batch_size < 1:
+        raise SightwordError(f"batch size must be at least 1, found {batch_size}")
+    if batch_size > total:
+        raise SightwordError(
+            f"a batch of {batch_size:,} is larger than the data set of {total:,} pairs; "
+            f"use --batch-size {total} or less"
+        )
 
 
 def permuted(
