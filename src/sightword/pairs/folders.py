@@ -25,6 +25,7 @@ from sightword.pairs.reading import Reading
 from sightword.pairs.rows import InFile, Row
 from sightword.pairs.splits import choose_split, split_of
 from sightword.pairs.tables import open_files
+from sightword.pairs.tables import rows_of as table_rows
 
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _CAPTIONS = frozenset({"txt", "json"})
@@ -45,16 +46,16 @@ def open_here(part: str, split: str, reading: Reading) -> Pairs | None:
         return None
     chosen, left, note = _of_split(folder, split, part)
     tables = [chosen / name for name in _METADATA if (chosen / name).is_file()]
-    if tables:
-        named = reading.image_key if reading.image_key != Reading().image_key else "file_name"
-        wanted = Wanted(part, left, reading.captionless)
-        wanted.note(note)
-        return open_files(tables[:1], replace(reading, image_key=named), wanted)
-    if not any(found.pictures for found in _walk(chosen, Counter())):
+    if not tables and not any(found.pictures for found in _walk(chosen, Counter())):
         return None
     wanted = Wanted(part, left, reading.captionless, hint=_BESIDE)
     wanted.note(note)
-    return open_listed(rows_of(chosen, reading, wanted), _stamp(chosen, reading), wanted)
+    if not tables:
+        return open_listed(rows_of(chosen, reading, wanted), _stamp(chosen, reading), wanted)
+    named = reading.image_key if reading.image_key != Reading().image_key else "file_name"
+    reading = replace(reading, image_key=named)
+    rows = _count_others(table_rows(tables[:1], reading, wanted), chosen, wanted)
+    return open_files(tables[:1], reading, wanted, rows)
 
 
 def rows_of(folder: Path, reading: Reading, wanted: Wanted) -> Iterator[Row]:
@@ -78,6 +79,16 @@ def rows_of(folder: Path, reading: Reading, wanted: Wanted) -> Iterator[Row]:
             key = os.path.join(found.relative, stem)
             path = os.path.abspath(os.path.join(found.folder, picture))
             yield Row(key, InFile(path), tuple(dict.fromkeys(captions)), fields)
+
+
+def _count_others(rows: Iterator[Row], folder: Path, wanted: Wanted) -> Iterator[Row]:
+    """The same rows; afterwards the pictures that no row names are counted."""
+    named = 0
+    for row in rows:
+        named += 1
+        yield row
+    there = sum(len(found.pictures) for found in _walk(folder, Counter()))
+    wanted.left_out["without_caption"] += max(0, there - named)
 
 
 @dataclass

@@ -11,14 +11,15 @@ from jaxtyping import Int64
 
 from sightword.pairs.index import PICTURES
 
+_PLAIN = re.compile(r"[\w ,+=@()-]+(?:/[\w ,+=@()-]+)*")  # nearly all: nothing is wrong with them
 _NUMBERED = re.compile(r"~(?=\d+$)")
 
 
 def key_of(path: str, root: str = "") -> str:
-    """A picture's key: its path below `root` without the extension, sound as by `sound`."""
+    """A picture's path below `root` without its extension."""
     relative = path.removeprefix(f"{root}/") if root else path
     stem, dot, extension = relative.rpartition(".")
-    return sound(stem if dot and extension.lower() in PICTURES else relative)
+    return stem if dot and extension.lower() in PICTURES else relative
 
 
 def sound(key: str) -> str:
@@ -26,6 +27,8 @@ def sound(key: str) -> str:
 
     A dot would end the key for webdataset. `~3` at the end is kept for keys that come again.
     """
+    if _PLAIN.fullmatch(key):
+        return key
     text = key.replace("\0", "_").encode(errors="replace").decode()
     parts = [part for part in text.split("/") if part not in ("", ".", "..")]
     if not parts:

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from sightword.errors import SightwordError, unknown
 from sightword.pairs.files import cache_dir, write_to_cache
 from sightword.pairs.index import IndexReport
 from sightword.pairs.keys import Repeats, numbered, sound
+from sightword.pairs.list_bar import counted
 from sightword.pairs.pictures import Kind, Latest, Span, UnreadableError, spans_of
 from sightword.pairs.rows import InFile, Inline, InTable, InZip, Picture, Row
 
@@ -30,6 +30,7 @@ BLOCK_BYTES = 64 << 20  # eight blocks, a usual window, fit into what a process 
 _TAIL = 256
 _MOST_NOTES = 5
 _FACTS = b"sightword"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -38,7 +39,7 @@ SCHEMA = pa.schema(
         ("kind", pa.uint8()),
         ("path", pa.binary()),  # FILE: names need not be text
         ("place", pa.int32()),  # ZIP and TABLE: which of the places
-        ("spot", pa.list_(pa.int64(), 4)),  # ZIP: a `Span`; TABLE: group, row
+        ("spot", pa.list_(pa.int64())),  # ZIP: a `Span`; TABLE: group, row
         ("content", pa.binary()),  # INLINE
     ]
 )
@@ -104,13 +105,19 @@ def write_list(name: str, rows: Iterable[Row], wanted: Wanted, stamp: str) -> Pa
 
     Rows are written aside first: only when all are known is it known which keys come twice.
     """
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=cache_dir()) as aside:
-        listing = _Listing(wanted)
-        listing.write(aside, rows)
-        facts, numbers = listing.facts(stamp), listing.repeats.numbers()
-        aside.seek(0)
-        return write_to_cache(name, lambda file: _finish(aside, file, facts, numbers))
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_dir()) as aside:
+            listing = _Listing(wanted)
+            listing.write(aside, rows)
+            facts, numbers = listing.facts(stamp), listing.repeats.numbers()
+            aside.seek(0)
+            return write_to_cache(name, lambda file: _finish(aside, file, facts, numbers))
+    except OSError as error:
+        raise SightwordError(
+            f"cannot list '{wanted.name}' in '{cache_dir()}' ({error}); set SIGHTWORD_CACHE to a folder with"
+            " free space"
+        ) from error
 
 
 def _finish(aside: BinaryIO, file: BinaryIO, facts: Facts, numbers: Int64[ndarray, " n"]) -> None:
@@ -145,7 +152,10 @@ class _Listing:
     def write(self, file: BinaryIO, rows: Iterable[Row]) -> None:
         with pa.ipc.new_file(file, SCHEMA) as writer:
             for block in self._blocks(rows):
-                writer.write_batch(pa.record_batch(list(map(list, zip(*block, strict=True))), schema=SCHEMA))
+                columns = list(map(list, zip(*block, strict=True)))
+                marks = columns.pop()
+                self._content.update(json.dumps([*columns[:3], marks]).encode())
+                writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
                 self.counts.append(len(block))
         if not self.counts:
             raise self._empty()
@@ -162,7 +172,7 @@ class _Listing:
     def _blocks(self, rows: Iterable[Row]) -> Iterator[list[tuple[Any, ...]]]:
         """Entries in blocks of `BLOCK_ROWS` or `BLOCK_BYTES`; a row group of Parquet is not cut."""
         block, size, group = list[tuple[Any, ...]](), 0, None
-        for row in rows:
+        for row in counted(rows, self.wanted.expected, self.wanted.name):
             entry = self._entry(row)
             if entry is None:
                 continue
@@ -177,7 +187,7 @@ class _Listing:
             yield block
 
     def _entry(self, row: Row) -> tuple[Any, ...] | None:
-        """A row as it is stored, or None when it is left out."""
+        """A row as it is stored, and a mark of its picture; None when it is left out."""
         captions = [_sayable(caption) for caption in map(str.strip, row.captions) if caption]
         if not captions and not self.wanted.captionless:
             self.wanted.left_out["empty_captions" if row.captions else "without_caption"] += 1
@@ -196,8 +206,7 @@ class _Listing:
         key = sound(row.key)
         fields = _json(row.fields) if row.fields else ""
         self.repeats.add(key)
-        self._add(key, fields, *captions, _mark(row.picture, where))
-        return key, captions, fields, *where
+        return key, captions, fields, *where, _mark(row.picture, where)
 
     def _where(self, picture: Picture) -> tuple[Any, ...] | None:
         """Kind, path, place, spot and content."""
@@ -224,10 +233,6 @@ class _Listing:
     def _place(self, path: str, column: str) -> int:
         return self._places.setdefault((path, column), len(self._places))
 
-    def _add(self, *parts: str) -> None:
-        coded = [part.encode(errors="surrogatepass") for part in parts]
-        self._content.update(struct.pack(f"<{len(coded)}q", *map(len, coded)) + b"".join(coded))
-
     def _empty(self) -> SightwordError:
         name, split, left_out = self.wanted.name, self.wanted.split, self.wanted.left_out
         if self._seen and self._splits:
@@ -241,7 +246,7 @@ class _Listing:
 
 
 def _json(fields: Mapping[str, Any]) -> str:
-    return _sayable(json.dumps(fields, ensure_ascii=False, sort_keys=True, default=str))
+    return _sayable(_ENCODER.encode(fields))
 
 
 def _sayable(text: str) -> str:

@@ -84,11 +84,13 @@ def _files(part: str) -> list[Path] | None:
     if any(folder.glob("*.tar")) or any((folder / name).exists() for name in _METADATA):
         return None
     found = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}"))
-    return sorted(path for path in found if path.is_file() and not _hidden(path, folder)) or None
+    return sorted(path for path in found if path.is_file() and not _aside(path, folder)) or None
 
 
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(name.startswith(".") for name in path.relative_to(folder).parts)
+def _aside(path: Path, folder: Path) -> bool:
+    """Whether a file is hidden, or tells of the shard beside it, as img2dataset's do."""
+    hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
+    return hidden or path.with_suffix(".tar").exists()
 
 
 def _of_split(files: list[Path], split: str, part: str) -> tuple[list[Path], str, str]:

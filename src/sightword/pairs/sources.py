@@ -9,6 +9,8 @@ from sightword.pairs.base import Pairs
 from sightword.pairs.joined import JoinedPairs
 from sightword.pairs.places import tars
 from sightword.pairs.reading import Reading
+from sightword.pairs.remote.cache import ShardCache
+from sightword.pairs.remote.file import Remote
 from sightword.pairs.tar_pairs import TarPairs
 
 OpenHere = Callable[[str, str, Reading], Pairs | None]  # None: this is not of its kind
@@ -43,4 +45,7 @@ def _open_part(part: str, split: str, reading: Reading) -> Pairs:
         pairs = open_here(part, split, reading)
         if pairs is not None:
             return pairs
-    return TarPairs(tars(part), part, split)
+    places = tars(part, reading.patience)
+    remote = any(isinstance(place, Remote) for place in places)
+    cache = ShardCache(reading.shard_cache_gib, reading.patience) if remote else None
+    return TarPairs(places, part, split, cache)

@@ -37,8 +37,5 @@ def choose_split(splits: Iterable[str], wanted: str, where: str) -> tuple[str, s
     if len(names) == 1:
         return names[0], ""
     if TRAIN in names:
-        return (
-            TRAIN,
-            f"of the splits {', '.join(names)} of '{where}', '{TRAIN}' is read (--split names another)",
-        )
+        return TRAIN, f"of the splits {', '.join(names)}, '{TRAIN}' is read (--split names another)"
     raise SightwordError(f"'{where}' has the splits {', '.join(names)}; choose one with --split")

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,14 @@ def open_here(part: str, split: str, reading: Reading) -> Pairs | None:
     return open_files(files, reading, Wanted(part, split, reading.captionless))
 
 
-def open_files(files: list[Path], reading: Reading, wanted: Wanted) -> Pairs:
-    """Open text tables by their files; see `open_here`."""
+def open_files(
+    files: list[Path], reading: Reading, wanted: Wanted, rows: Iterator[Row] | None = None
+) -> Pairs:
+    """Open text tables by their files; see `open_here`. `rows`: those of `rows_of`, watched by somebody."""
     wanted.expected = sum(map(_lines_in, files))
     root = os.path.abspath(reading.image_root) if reading.image_root else ""
     how = (reading.image_key, reading.caption_key, reading.separator, root)
-    pairs = open_listed(rows_of(files, reading, wanted), Stamp.of(files, "table", *how), wanted)
+    pairs = open_listed(rows or rows_of(files, reading, wanted), Stamp.of(files, "table", *how), wanted)
     check_there(pairs, reading)
     return pairs
 
@@ -166,7 +168,7 @@ class _Table:
 
 
 def _row(record: _Record, columns: Columns, path: str, root: str) -> Row:
-    captions = tuple(caption for name in columns.captions for caption in captions_in(record.get(name)))
+    captions = tuple(chain.from_iterable(captions_in(record.get(name)) for name in columns.captions))
     given = record.get(columns.key) if columns.key else None
     key = str(given) if isinstance(given, str | int) else key_of(path, root)
     fields = {name: value for name, value in record.items() if name not in columns.spoken}
