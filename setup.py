@@ -21,6 +21,8 @@ setup(
                 "-ffp-contract=off",
                 "-fno-math-errno",
                 "-fno-trapping-math",
+                "-ffinite-math-only",
+                "-fno-signed-zeros",
             ],
             libraries=["m", "dl"],
             optional=True,

@@ -105,6 +105,8 @@ static int is_plain(const JpegDecompress *info, int64_t most) {
         if (one->h_samp_factor < 1 || one->h_samp_factor > 2) return 0;
         if (one->v_samp_factor < 1 || one->v_samp_factor > 2) return 0;
         if (one->h_samp_factor > first->h_samp_factor || one->v_samp_factor > first->v_samp_factor) return 0;
+        if (c == 2 && (one->h_samp_factor != one[-1].h_samp_factor || one->v_samp_factor != one[-1].v_samp_factor))
+            return 0;
     }
     return 1;
 }

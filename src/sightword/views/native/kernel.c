@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { TILE = 1024 }; /* pixels whose colours are worked on at a time */
+
 #define TARGET
 #define NAME(name) name##_plain
 #include "pixels.h"

@@ -52,14 +52,15 @@ typedef struct {
 /* How an axis is resampled. */
 typedef struct {
     Taps *taps;          /* one for each of the outputs */
+    int16_t *weights;
     int64_t first, last; /* inputs that any of them needs */
-    int bits;            /* weights are in 2^-bits */
+    int bits;            /* weights of bytes are in 2^-bits */
 } Axis;
 
 /* Memory by purpose, kept from picture to picture. */
 enum {
-    PLANE_Y, PLANE_CB, PLANE_CR, STRIP, TAPS, WEIGHTS = TAPS + 8, SUMS = WEIGHTS + 8, ACROSS, DOWN_Y, DOWN_CB,
-    DOWN_CR, LINES, TURNED, COPY, PURPOSES
+    PLANE_Y, PLANE_CB, PLANE_CR, STRIP, TAPS, WEIGHTS = TAPS + 4, SUMS = WEIGHTS + 4, ACROSS, DOWN_Y, DOWN_CB,
+    DOWN_CR, LINES, TURNED, LEVELS, PURPOSES
 };
 
 typedef struct {
@@ -75,10 +76,11 @@ static inline int64_t padded(int64_t n) {
     return (n + LANES - 1) / LANES * LANES;
 }
 
-/* axis.c: weights for an axis of a plane, or of bytes; -1 when there is no memory. */
-int plane_axis(Axis *axis, Scratch *memory, int slot, double start, double length, int64_t size, int64_t inside,
-               int64_t samples, int spread, int smooth, int flipped);
+/* axis.c: weights for an axis of planes (at full, at half resolution) or of bytes; -1 when there is no memory. */
+int plane_axes(Axis axes[2], Scratch *memory, int slot, double start, double length, int64_t size, int64_t inside,
+               int64_t halves, int smooth, int flipped);
 int byte_axis(Axis *axis, Scratch *memory, int slot, int64_t length, int64_t size, int flipped);
+extern const int16_t COLOUR_SHARES[4];
 
 /* jpeg.c */
 typedef struct JpegLibrary JpegLibrary;

@@ -59,22 +59,32 @@ ROUNDS int NAME(across)(const Plane *plane, const Axis *axis, int64_t top, int64
     return 0;
 }
 
-INLINE uint8_t NAME(level)(int v) {
-    v = (v + (1 << (LEVEL_BITS - 1))) >> LEVEL_BITS;
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+INLINE int16_t NAME(plus)(int16_t a, int16_t b) {
+    return (int16_t)((uint16_t)a + (uint16_t)b);
 }
 
-/* JFIF's colours, factors beyond a whole one in 2^-15. */
+INLINE int16_t NAME(minus)(int16_t a, int16_t b) {
+    return (int16_t)((uint16_t)a - (uint16_t)b);
+}
+
+INLINE uint8_t NAME(level)(int16_t v) {
+    v = (int16_t)(NAME(plus)(v, 1 << (LEVEL_BITS - 1)) >> LEVEL_BITS);
+    v = v < 0 ? 0 : v;
+    return (uint8_t)(v > 255 ? 255 : v);
+}
+
+/* JFIF's colours. */
 ROUNDS void NAME(colours)(const int16_t *restrict luma, const int16_t *restrict blue, const int16_t *restrict red,
                           uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b, int64_t n) {
+    int16_t w[4];
+    for (int k = 0; k < 4; k++) w[k] = COLOUR_SHARES[k];
     for (int64_t i = 0; i < n; i++) {
-        int16_t y = luma[i], cb = (int16_t)(blue[i] - (128 << LEVEL_BITS));
-        int16_t cr = (int16_t)(red[i] - (128 << LEVEL_BITS));
-        int16_t to_red = SHARE(cr, 13173), to_blue = SHARE(cb, 25297); /* 0.402, 0.772 */
-        int16_t from_blue = SHARE(cb, 11277), from_red = SHARE(cr, 23401); /* 0.344136, 0.714136 */
-        r[i] = NAME(level)((int16_t)(y + cr + to_red));
-        g[i] = NAME(level)((int16_t)(y - from_blue - from_red));
-        b[i] = NAME(level)((int16_t)(y + cb + to_blue));
+        int16_t y = luma[i], cb = NAME(minus)(blue[i], 128 << LEVEL_BITS), cr = NAME(minus)(red[i], 128 << LEVEL_BITS);
+        int16_t to_red = SHARE(cr, w[0]), to_blue = SHARE(cb, w[1]), red_off = SHARE(cr, w[2]);
+        int16_t blue_off = SHARE(cb, w[3]);
+        r[i] = NAME(level)(NAME(plus)(NAME(plus)(y, cr), to_red));
+        g[i] = NAME(level)(NAME(minus)(NAME(minus)(y, red_off), blue_off));
+        b[i] = NAME(level)(NAME(plus)(NAME(plus)(y, cb), to_blue));
     }
 }
 
@@ -95,69 +105,111 @@ ROUNDS void NAME(sum_bytes)(uint8_t *restrict out, int32_t *restrict sum, const 
     }
 }
 
-/* ---- colours of a finished view: see colour.py, whose every step this repeats to the bit ---- */
+/* ---- colours of a finished view: see colour.py, whose every step this repeats to the bit ----
+
+   Steps pass over a tile, three rows of whole levels as float32 that stay in the first-level cache. */
 
 INLINE float NAME(gray_of)(float r, float g, float b) {
-    return (float)(int)((((r * 19595.0f + g * 38470.0f) + b * 7471.0f) + 32768.0f) * (1.0f / 65536.0f));
+    return truncf((((r * 19595.0f + g * 38470.0f) + b * 7471.0f) + 32768.0f) * (1.0f / 65536.0f));
 }
 
-INLINE uint8_t NAME(whole)(float v) {
+INLINE float NAME(whole)(float v) {
     v = v < 0.0f ? 0.0f : v;
-    v = v > 255.0f ? 255.0f : v;
-    return (uint8_t)(int)v;
+    return truncf(v > 255.0f ? 255.0f : v);
 }
 
-ROUNDS void NAME(brighten)(uint8_t *restrict x, int64_t n, float factor) {
-    for (int64_t i = 0; i < 3 * n; i++) x[i] = NAME(whole)((float)x[i] * factor);
+ROUNDS void NAME(brighten)(float *restrict x, float factor) {
+    for (int i = 0; i < 3 * TILE; i++) x[i] = NAME(whole)(x[i] * factor);
 }
 
-ROUNDS void NAME(contrast)(uint8_t *restrict x, int64_t n, float factor) {
-    const uint8_t *r = x, *g = x + n, *b = x + 2 * n;
-    int64_t sum = 0;
-    for (int64_t start = 0; start < n; start += 65536) { /* short enough for 32 bits */
-        int64_t stop = start + 65536 < n ? start + 65536 : n;
-        int32_t part = 0;
-        for (int64_t i = start; i < stop; i++) part += (int)NAME(gray_of)(r[i], g[i], b[i]);
-        sum += part;
-    }
-    float mean = (float)(int64_t)((double)sum / (double)n + 0.5);
-    for (int64_t i = 0; i < 3 * n; i++) x[i] = NAME(whole)(((float)x[i] - mean) * factor + mean);
+ROUNDS void NAME(contrast)(float *restrict x, float mean, float factor) {
+    for (int i = 0; i < 3 * TILE; i++) x[i] = NAME(whole)((x[i] - mean) * factor + mean);
 }
 
-ROUNDS void NAME(saturate)(uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b, int64_t n, float factor) {
-    for (int64_t i = 0; i < n; i++) {
-        float gray = NAME(gray_of)(r[i], g[i], b[i]);
-        r[i] = NAME(whole)(((float)r[i] - gray) * factor + gray);
-        g[i] = NAME(whole)(((float)g[i] - gray) * factor + gray);
-        b[i] = NAME(whole)(((float)b[i] - gray) * factor + gray);
+ROUNDS void NAME(saturate)(float *restrict x, float factor) {
+    for (int i = 0; i < TILE; i++) {
+        float r = x[i], g = x[i + TILE], b = x[i + 2 * TILE], gray = NAME(gray_of)(r, g, b);
+        x[i] = NAME(whole)((r - gray) * factor + gray);
+        x[i + TILE] = NAME(whole)((g - gray) * factor + gray);
+        x[i + 2 * TILE] = NAME(whole)((b - gray) * factor + gray);
     }
 }
 
-INLINE uint8_t NAME(shown)(float share, float value, float chroma) {
-    share = share < 0.0f ? 0.0f : share;
-    share = share > 1.0f ? 1.0f : share;
-    return (uint8_t)(int)rintf(value + (share - 1.0f) * chroma);
+INLINE float NAME(between)(float v, float least, float most) {
+    v = v < least ? least : v;
+    return v > most ? most : v;
 }
 
-ROUNDS void NAME(turn_hue)(uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b, int64_t n, float turns) {
-    float sixths = 6.0f * turns;
-    for (int64_t i = 0; i < n; i++) {
-        float red = r[i], green = g[i], blue = b[i];
+/* hue.py's whole numbers, which float32 holds. */
+ROUNDS void NAME(turn_hue)(float *restrict x, float turns) {
+    float sixths = 6.0f * (turns - floorf(turns));
+    for (int i = 0; i < TILE; i++) {
+        float red = x[i], green = x[i + TILE], blue = x[i + 2 * TILE];
         float high = green > blue ? green : blue, low = green > blue ? blue : green;
-        float side = green < blue ? -6.0f : 0.0f;
-        side -= red < high ? 2.0f + 2.0f * side : 0.0f;
+        float second = green < blue ? 6.0f : 0.0f;
+        float side = (red < high ? 2.0f * second - 2.0f : 0.0f) - second;
         float value = red > high ? red : high, middle = red > high ? high : red;
-        float chroma = value - (middle < low ? middle : low);
-        float hue = fabsf(side + (middle - low) / (chroma > 1e-6f ? chroma : 1e-6f)) + sixths;
-        hue -= 6.0f * floorf(hue / 6.0f);
-        r[i] = NAME(shown)(fabsf(hue - 3.0f) - 1.0f, value, chroma);
-        g[i] = NAME(shown)(2.0f - fabsf(hue - 2.0f), value, chroma);
-        b[i] = NAME(shown)(2.0f - fabsf(hue - 4.0f), value, chroma);
+        float chroma = value - (middle < low ? middle : low), circle = 6.0f * chroma;
+        float place = fabsf(side * chroma + middle - low) + rintf(chroma * sixths);
+        place = place < circle ? place : place - circle;
+        float least = value - chroma, above = value + chroma, below = least - chroma;
+        x[i] = NAME(between)(below + fabsf(place - 3.0f * chroma), least, value);
+        x[i + TILE] = NAME(between)(above - fabsf(place - 2.0f * chroma), least, value);
+        x[i + 2 * TILE] = NAME(between)(above - fabsf(place - 4.0f * chroma), least, value);
     }
 }
 
-ROUNDS void NAME(grayscale)(uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b, int64_t n) {
-    for (int64_t i = 0; i < n; i++) r[i] = g[i] = b[i] = (uint8_t)(int)NAME(gray_of)(r[i], g[i], b[i]);
+ROUNDS void NAME(to_gray)(float *restrict x) {
+    for (int i = 0; i < TILE; i++)
+        x[i] = x[i + TILE] = x[i + 2 * TILE] = NAME(gray_of)(x[i], x[i + TILE], x[i + 2 * TILE]);
+}
+
+ROUNDS int64_t NAME(sum_of_gray)(const float *restrict x, int64_t n) {
+    int32_t sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (int32_t)NAME(gray_of)(x[i], x[i + TILE], x[i + 2 * TILE]);
+    return sum;
+}
+
+INLINE void NAME(to_levels)(float *restrict out, const uint8_t *restrict in, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = (float)in[i];
+}
+
+INLINE void NAME(to_bytes)(uint8_t *restrict out, const float *restrict in, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = (uint8_t)(int32_t)in[i];
+}
+
+/* Some steps of a jitter over a whole view, tile by tile; `mean` is the contrast's. Returns the sum of all gray. */
+ROUNDS int64_t NAME(pass)(uint8_t *out, int64_t n, const uint8_t *steps, int count, const float *amounts, float mean,
+                          int gray) {
+    float tile[3 * TILE] = {0};
+    int64_t sum = 0;
+    for (int64_t start = 0; start < n; start += TILE) {
+        int64_t some = n - start < TILE ? n - start : TILE;
+        for (int c = 0; c < 3; c++) NAME(to_levels)(tile + c * TILE, out + c * n + start, some);
+        for (int i = 0; i < count; i++) {
+            if (steps[i] == 0) NAME(brighten)(tile, amounts[0]);
+            if (steps[i] == 1) NAME(contrast)(tile, mean, amounts[1]);
+            if (steps[i] == 2) NAME(saturate)(tile, amounts[2]);
+            if (steps[i] == 3) NAME(turn_hue)(tile, amounts[3]);
+        }
+        if (gray < 0) sum += NAME(sum_of_gray)(tile, some);
+        if (gray > 0) NAME(to_gray)(tile);
+        if (count > 0 || gray > 0)
+            for (int c = 0; c < 3; c++) NAME(to_bytes)(out + c * n + start, tile + c * TILE, some);
+    }
+    return sum;
+}
+
+/* The jitter and the grayscale: one pass up to the contrast, which asks for the mean gray there, and one from it. */
+ROUNDS void NAME(jitter)(uint8_t *out, int64_t n, const uint8_t *steps, const float *amounts, int gray) {
+    int count = steps[0] < 4 ? 4 : 0, before = 0;
+    while (before < count && steps[before] != 1) before++;
+    float mean = 0;
+    if (before < count) {
+        int64_t sum = NAME(pass)(out, n, steps, before, amounts, 0, -1);
+        mean = (float)(int64_t)((double)sum / (double)n + 0.5);
+    }
+    if (count > 0 || gray) NAME(pass)(out, n, steps + before, count - before, amounts, mean, gray);
 }
 
 ROUNDS void NAME(solarize)(uint8_t *restrict x, int64_t n) {
@@ -166,27 +218,48 @@ ROUNDS void NAME(solarize)(uint8_t *restrict x, int64_t n) {
 
 /* ---- blur: see blur.py ---- */
 
-INLINE void NAME(pair_bytes)(float *restrict out, const uint8_t *restrict a, const uint8_t *restrict b, float weight,
-                             int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] += (float)(a[i] + b[i]) * weight;
+/* out = a symmetric sum of inputs `step` apart. */
+INLINE void NAME(fold)(float *restrict out, const float *restrict in, int64_t step, const float *restrict kernel,
+                       const int reach, int64_t n) {
+    float w[9];
+    for (int k = 0; k <= reach; k++) w[k] = kernel[k];
+    for (int64_t i = 0; i < n; i++) {
+        float sum = in[i] * w[0];
+        for (int k = 1; k <= reach; k++) sum += (in[i - k * step] + in[i + k * step]) * w[k];
+        out[i] = sum;
+    }
 }
 
-/* Down, then across, a row at a time; `copy` has room for a plane and `line` for a row and its borders. */
-ROUNDS void NAME(blur)(uint8_t *plane, int64_t size, const float *kernel, int64_t reach, uint8_t *copy, float *line) {
-    memcpy(copy, plane, (size_t)(size * size));
-    float *middle = line + reach, *sums = line + padded(size + 2 * reach);
+ROUNDS void NAME(slide)(float *restrict out, const float *restrict in, int64_t step, const float *restrict kernel,
+                        int64_t reach, int64_t n) {
+    switch (reach) {
+    case 1: NAME(fold)(out, in, step, kernel, 1, n); return;
+    case 2: NAME(fold)(out, in, step, kernel, 2, n); return;
+    case 3: NAME(fold)(out, in, step, kernel, 3, n); return;
+    case 4: NAME(fold)(out, in, step, kernel, 4, n); return;
+    case 5: NAME(fold)(out, in, step, kernel, 5, n); return;
+    case 6: NAME(fold)(out, in, step, kernel, 6, n); return;
+    }
+    for (int64_t i = 0; i < n; i++) out[i] = in[i] * kernel[0];
+    for (int64_t k = 1; k <= reach; k++)
+        for (int64_t i = 0; i < n; i++) out[i] += (in[i - k * step] + in[i + k * step]) * kernel[k];
+}
+
+/* Down, then across. `levels` has room for a plane with `reach` rows more above and below, and for two lines. */
+ROUNDS void NAME(blur)(uint8_t *plane, int64_t size, const float *kernel, int64_t reach, float *levels) {
+    int64_t pitch = padded(size), last = reach + size - 1;
+    float *line = levels + (size + 2 * reach) * pitch + reach, *sums = line + padded(size + reach);
+    for (int64_t y = 0; y < size; y++) NAME(to_levels)(levels + (reach + y) * pitch, plane + y * size, size);
+    for (int64_t k = 0; k < reach; k++) {
+        memcpy(levels + k * pitch, levels + reach * pitch, (size_t)size * sizeof(float));
+        memcpy(levels + (last + 1 + k) * pitch, levels + last * pitch, (size_t)size * sizeof(float));
+    }
     for (int64_t y = 0; y < size; y++) {
-        const uint8_t *row = copy + y * size;
-        for (int64_t x = 0; x < size; x++) middle[x] = (float)row[x] * kernel[0];
-        for (int64_t k = 1; k <= reach; k++) {
-            int64_t above = y - k < 0 ? 0 : y - k, below = y + k < size ? y + k : size - 1;
-            NAME(pair_bytes)(middle, copy + above * size, copy + below * size, kernel[k], size);
-        }
-        for (int64_t k = 1; k <= reach; k++) middle[-k] = middle[0], middle[size - 1 + k] = middle[size - 1];
-        for (int64_t x = 0; x < size; x++) sums[x] = middle[x] * kernel[0];
-        for (int64_t k = 1; k <= reach; k++)
-            for (int64_t x = 0; x < size; x++) sums[x] += (middle[x - k] + middle[x + k]) * kernel[k];
-        for (int64_t x = 0; x < size; x++) plane[y * size + x] = (uint8_t)(int)rintf(sums[x]);
+        NAME(slide)(line, levels + (reach + y) * pitch, pitch, kernel, reach, size);
+        for (int64_t k = 1; k <= reach; k++) line[-k] = line[0], line[size - 1 + k] = line[size - 1];
+        NAME(slide)(sums, line, 1, kernel, reach, size);
+        for (int64_t x = 0; x < size; x++) sums[x] = rintf(sums[x]);
+        NAME(to_bytes)(plane + y * size, sums, size);
     }
 }
 
@@ -194,61 +267,52 @@ ROUNDS void NAME(blur)(uint8_t *plane, int64_t size, const float *kernel, int64_
 
 /* Jitter, grayscale, blur and solarisation of one finished crop, in place. */
 ROUNDS int NAME(recolour)(const View *view, int64_t row, uint8_t *out, Scratch *memory) {
-    int64_t size = view->size, n = size * size;
-    uint8_t *r = out, *g = out + n, *b = out + 2 * n;
-    for (int i = 0; i < 4; i++) {
-        int step = view->steps[4 * row + i];
-        float amount = step < 4 ? view->amounts[4 * row + step] : 0;
-        if (step == 0) NAME(brighten)(out, n, amount);
-        if (step == 1) NAME(contrast)(out, n, amount);
-        if (step == 2) NAME(saturate)(r, g, b, n, amount);
-        if (step == 3) NAME(turn_hue)(r, g, b, n, amount);
-    }
-    if (view->gray[row]) NAME(grayscale)(r, g, b, n);
-    int64_t reach = view->spans[row];
+    int64_t size = view->size, n = size * size, reach = view->spans[row];
+    NAME(jitter)(out, n, view->steps + 4 * row, view->amounts + 4 * row, view->gray[row]);
     if (reach > 0) {
-        float *lines = scratch(memory, LINES, (size_t)(2 * padded(size + 2 * reach)) * sizeof(float));
-        uint8_t *copy = scratch(memory, COPY, (size_t)n);
-        if (!lines || !copy) return -1;
-        for (int c = 0; c < 3; c++) NAME(blur)(out + c * n, size, view->blur + row * view->taps, reach, copy, lines);
+        size_t room = (size_t)((size + 2 * reach + 2) * padded(size + 2 * reach));
+        float *levels = scratch(memory, LEVELS, room * sizeof(float));
+        if (!levels) return -1;
+        for (int c = 0; c < 3; c++) NAME(blur)(out + c * n, size, view->blur + row * view->taps, reach, levels);
     }
     if (view->solarized[row]) NAME(solarize)(out, n);
     return 0;
 }
 
-/* A plane's part under the crop, at the view's width: one line for each of the plane's rows that are needed. */
-ROUNDS int NAME(lay)(const Picture *picture, int colour, const View *view, int64_t row, Scratch *memory, Axis *down,
+/* A plane's part under the crop, at the view's width: a line for each of the plane's rows from down->first on. */
+ROUNDS int NAME(lay)(const Plane *plane, const Axis *wide, const Axis *down, int64_t size, Scratch *memory, int purpose,
                      int16_t **lines) {
-    const Plane *plane = &picture->planes[colour];
-    const int64_t *box = view->boxes + 4 * row;
-    double scale = picture->scale;
-    int64_t size = view->size;
-    Axis wide;
-    if (plane_axis(&wide, memory, 2 * colour, (double)box[1] * scale, (double)box[3] * scale, size, picture->columns,
-                   plane->columns, plane->wide, plane->smooth, view->flipped[row]))
-        return -1;
-    if (plane_axis(down, memory, 2 * colour + 1, (double)box[0] * scale, (double)box[2] * scale, size, picture->rows,
-                   plane->rows, plane->tall, plane->smooth, 0))
-        return -1;
     int64_t rows = down->last - down->first;
-    *lines = scratch(memory, DOWN_Y + colour, (size_t)((rows + 8) * padded(size + LANES)) * sizeof(int16_t));
+    *lines = scratch(memory, purpose, (size_t)((rows + 8) * padded(size)) * sizeof(int16_t));
     if (!*lines) return -1;
-    return NAME(across)(plane, &wide, down->first, down->last, size, memory, *lines, padded(size));
+    return NAME(across)(plane, wide, down->first, down->last, size, memory, *lines, padded(size));
 }
 
 /* One view of a decoded JPEG. */
 ROUNDS int NAME(view_of_planes)(const Picture *picture, const View *view, int64_t row, uint8_t *out, Scratch *memory) {
     int64_t size = view->size, pitch = padded(size), n = size * size;
-    Axis down[3];
+    const int64_t *box = view->boxes + 4 * row;
+    const Plane *planes = picture->planes, *second = &planes[picture->colours - 1];
+    double scale = picture->scale;
+    int64_t columns = second->wide == 2 ? second->columns : 0, rows = second->tall == 2 ? second->rows : 0;
+    Axis wide[2], down[2];
+    if (plane_axes(wide, memory, 0, (double)box[1] * scale, (double)box[3] * scale, size, picture->columns, columns,
+                   second->smooth, view->flipped[row]) ||
+        plane_axes(down, memory, 2, (double)box[0] * scale, (double)box[2] * scale, size, picture->rows, rows,
+                   second->smooth, 0))
+        return -1;
     int16_t *lines[3], *sums = scratch(memory, LINES, (size_t)(3 * pitch) * sizeof(int16_t));
-    for (int c = 0; c < picture->colours; c++)
-        if (NAME(lay)(picture, c, view, row, memory, &down[c], &lines[c])) return -1;
     if (!sums) return -1;
-    for (int64_t i = picture->colours == 1 ? pitch : 3 * pitch; i < 3 * pitch; i++) sums[i] = 128 << LEVEL_BITS;
+    for (int c = 0; c < picture->colours; c++)
+        if (NAME(lay)(&planes[c], &wide[planes[c].wide - 1], &down[planes[c].tall - 1], size, memory, DOWN_Y + c,
+                      &lines[c]))
+            return -1;
+    for (int64_t i = pitch; i < 3 * pitch; i++) sums[i] = 128 << LEVEL_BITS; /* gray has no other colours */
     for (int64_t y = 0; y < size; y++) {
         for (int c = 0; c < picture->colours; c++) {
-            const Taps *taps = &down[c].taps[y];
-            NAME(sum_words)(sums + c * pitch, lines[c] + (taps->first - down[c].first) * pitch, pitch, taps, size);
+            const Axis *axis = &down[planes[c].tall - 1];
+            const Taps *taps = &axis->taps[y];
+            NAME(sum_words)(sums + c * pitch, lines[c] + (taps->first - axis->first) * pitch, pitch, taps, size);
         }
         uint8_t *line = out + y * size;
         NAME(colours)(sums, sums + pitch, sums + 2 * pitch, line, line + n, line + 2 * n, size);
