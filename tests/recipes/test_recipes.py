@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import sightword.recipes
-from sightword.cli import configure, flags
+from sightword.cli import commands, configure
 from sightword.config import Config, from_toml, to_toml
 from sightword.errors import SightwordError
 from sightword.objectives import catalogue as objectives
@@ -55,7 +55,7 @@ def test_a_papers_recipe_says_how_it_is_run_and_what_to_expect(name: str) -> Non
     command = re.search(r"^ *torchrun ([^\\\n]*(?:\\\n[^\\\n]*)*)", said, re.MULTILINE)
     assert command is not None, "the command"
     words = shlex.split(command[1].replace("\\\n", " "))
-    given = flags.parse(words[words.index("sightword") + 1 :])
+    given = commands.parse(words[words.index("sightword") + 1 :])
     assert given.recipe in catalogue.names()
     assert given.pairs.data
     configure(given)

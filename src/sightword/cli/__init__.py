@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sightword.cli import commands, data
 from sightword.cli import flags as given
 from sightword.config import Config, override
 from sightword.errors import SightwordError
@@ -17,8 +18,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command. Exit code 2 and one line on standard error for whatever a user can put right."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve the loader's workers
     try:
-        flags = given.parse(sys.argv[1:] if arguments is None else arguments)
-        _COMMANDS[type(flags)](flags)
+        flags = commands.parse(sys.argv[1:] if arguments is None else arguments)
+        _COMMANDS.get(type(flags), data.run)(flags)
     except SightwordError as error:
         print(f"sightword: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

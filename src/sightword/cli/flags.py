@@ -5,17 +5,12 @@ A training flag that is not given leaves the recipe's value; `_NAMES` says which
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction
 from tyro.conf import arg as any_arg
-
-import sightword
-from sightword.cli import usage
-from sightword.errors import unknown
 
 arg = partial(any_arg, help_behavior_hint="")  # "(default: None)" behind every flag tells nobody anything
 
@@ -30,15 +25,33 @@ class PairsFlags:
     """Pictures and captions."""
 
     data: Annotated[str | None, arg(metavar="PATH")] = None
-    """demo, x.tar, 'cc/{000..110}.tar', a folder of tars; `a::b` joins"""
+    """demo, tars, 'cc/{000..110}.tar', https://..., x.csv, x.parquet, a folder, coco:DIR; `a::b` joins"""
+    upsampling: Annotated[str | None, arg(metavar="A::B", aliases=("--train-data-upsampling-factors",))] = (
+        None
+    )
+    """how often an epoch shows the samples of each part of `a::b`, such as 1::2.5"""
     sight_data: Place = None
     """other pictures, for the terms that read no captions (SLIP's decoupled variant)"""
     split: Text = None
     """keep samples whose json field `split` is this (demo: train)"""
     captions: Annotated[str | None, arg(metavar="POLICY")] = None
-    """label, label-tags or label-tags-languages"""
+    """of several: first, uniform, longest, mixture, title-or-description (see docs/data.md)"""
     tokenizer: Annotated[str | None, arg(metavar="clip|learned")] = None
     """CLIP's vocabulary, or a small one learned from the captions"""
+
+
+@dataclass(frozen=True)
+class TableFlags:
+    """Tables of pairs: csv, tsv, jsonl, Parquet."""
+
+    image_key: Annotated[str | None, arg(metavar="COLUMN", aliases=("--csv-img-key",))] = None
+    """the column with the picture: a path, or bytes (default: filepath)"""
+    caption_key: Annotated[str | None, arg(metavar="COLUMNS", aliases=("--csv-caption-key",))] = None
+    """the columns with captions, joined by commas (default: title)"""
+    separator: Annotated[str | None, arg(metavar="TEXT", aliases=("--csv-separator",))] = None
+    """between the columns (default: found out)"""
+    image_root: Place = None
+    """the folder from which picture paths start (default: the table's)"""
 
 
 @dataclass(frozen=True)
@@ -105,8 +118,12 @@ class MachineFlags:
 
     precision: Annotated[str | None, arg(metavar="fp32|bf16|auto")] = None
     """auto: bf16 where the processor has instructions for it"""
-    workers: Whole = None
-    """loader processes; -1 lets the machine decide"""
+    workers: Annotated[str | None, arg(metavar="N|auto")] = None
+    """loader processes; auto: as many as training needs"""
+    max_bad: Number = None
+    """share of unreadable samples above which the run stops"""
+    shard_cache_gib: Number = None
+    """disk that copies of remote shards may take"""
     device: Text = None
     """auto, cpu, cuda, cuda:1"""
 
@@ -131,6 +148,7 @@ class Train:
     length: OmitArgPrefixes[LengthFlags] = field(default_factory=LengthFlags)
     saving: OmitArgPrefixes[SavingFlags] = field(default_factory=SavingFlags)
     machine: OmitArgPrefixes[MachineFlags] = field(default_factory=MachineFlags)
+    tables: OmitArgPrefixes[TableFlags] = field(default_factory=TableFlags)
 
 
 @dataclass(frozen=True)
@@ -197,6 +215,13 @@ _NAMES = {
     "captions": "data.captions",
     "tokenizer": "data.tokenizer",
     "workers": "data.workers",
+    "max_bad": "data.max_bad",
+    "shard_cache_gib": "data.shard_cache_gib",
+    "upsampling": "data.upsampling",
+    "image_key": "data.image_key",
+    "caption_key": "data.caption_key",
+    "separator": "data.separator",
+    "image_root": "data.image_root",
     "lr": "optimizer.lr",
     "wd": "optimizer.wd",
     "warmup": "optimizer.warmup",
@@ -207,49 +232,10 @@ _NOT_SETTINGS = ("model", "resume")
 
 def changes(flags: Train) -> dict[str, Any]:
     """The settings that the flags change, by their dotted names; --set comes last."""
-    groups = (flags.pairs, flags.learning, flags.length, flags.saving, flags.machine)
+    groups = (flags.pairs, flags.learning, flags.length, flags.saving, flags.machine, flags.tables)
     given = {name: value for group in groups for name, value in vars(group).items() if value is not None}
+    if given.get("workers") == "auto":
+        given["workers"] = -1
+    if "upsampling" in given:
+        given["upsampling"] = given["upsampling"].replace("::", ",")
     return {_NAMES.get(name, name): value for name, value in given.items() if name not in _NOT_SETTINGS}
-
-
-_COMMANDS: dict[str, type] = {
-    "demo": Demo,
-    "train": Train,
-    "evaluate": Evaluate,
-    "report": Report,
-    "compare": Compare,
-}
-_ABOUT = """\
-Pre-train image encoders from pictures and captions, by word (clip) and by sight
-(simclr, mae), in any combination, and measure whether the sight paid."""
-
-
-def parse(arguments: list[str]) -> Any:
-    """The flags of the command that was called. Prints help and exits by itself.
-
-    Raises:
-        SightwordError: for a command or a flag that nobody knows, or a value that a flag cannot take.
-    """
-    name, *rest = arguments or ["--help"]
-    if name in ("-h", "--help", "help"):
-        print(overview())
-        raise SystemExit(0)
-    if name in ("-V", "--version"):
-        print(f"sightword {sightword.__version__}")
-        raise SystemExit(0)
-    if name not in _COMMANDS:
-        raise unknown("command", name, _COMMANDS, "(see sightword --help)")
-    kind = _COMMANDS[name]
-    about, _, examples = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
-    shown = "\n".join(f"  {line}" for line in examples.splitlines())  # indented lines keep their breaks
-    return usage.read(kind, rest, f"sightword {name}", f"{about}\n\n{shown}")
-
-
-def overview() -> str:
-    """What `sightword --help` prints: the commands, each with its first example."""
-    rows = []
-    for name, kind in _COMMANDS.items():
-        about, _, examples = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
-        rows.append(f"  {name:<9} {about}\n              {examples.splitlines()[0]}")
-    commands = "\n".join(rows)
-    return f"{_ABOUT}\n\ncommands:\n{commands}\n\nsightword COMMAND --help shows its flags and more examples."
