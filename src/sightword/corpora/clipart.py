@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from sightword.corpora.archives import Archive
 from sightword.corpora.drawing import Drawing
 from sightword.corpora.fetch import Package
-from sightword.corpora.items import Drops, Item
+from sightword.corpora.items import Corpus, Drops, Item
 from sightword.corpora.licences import refused
 from sightword.corpora.names import concept, words
 from sightword.corpora.svg import why_not
@@ -54,7 +54,7 @@ class _Drawing:
 
 @final
 @dataclass(frozen=True)
-class ClipArt:
+class ClipArt(Corpus):
     """Drawings in the public domain, captioned by their titles, or by their files' names."""
 
     @property

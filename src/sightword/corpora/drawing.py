@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from sightword.corpora.svg import why_not
 from sightword.errors import SightwordError
 
+_DPI = 96.0  # CSS pixels of an inch; without it the renderer refuses sizes in points and millimetres
 _MOST_ENLARGED = 8.0  # a small drawing on a large page
 _VISIBLE = 24  # levels of 255 from the background that an eye can tell
 _LEAST_INK = 0.002  # of the picture's area
@@ -57,7 +58,7 @@ def draw(drawing: Drawing, size: int) -> Drawn:
     except (KeyboardInterrupt, SystemExit, SightwordError):
         raise
     except BaseException as error:  # a panic of the renderer is no Exception
-        return Drawn(refused=f"cannot be drawn ({type(error).__name__})")
+        return Drawn(refused=f"cannot be drawn ({_said(error)})")
     picture = _square(picture, size)
     pixels = np.asarray(picture)
     if _blank(pixels):
@@ -65,6 +66,13 @@ def draw(drawing: Drawing, size: int) -> Drawn:
     file = io.BytesIO()
     picture.save(file, "WEBP", lossless=True, quality=20, method=1)  # twice the time of PNG, half its size
     return Drawn(file.getvalue(), hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest())
+
+
+def _said(error: BaseException) -> str:
+    """What a library said, short and the same on every machine and for every picture."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture"
+    return str(error).partition("\n")[0][:80] or type(error).__name__
 
 
 def _resvg() -> Any:
@@ -83,7 +91,7 @@ def _is_svg(content: bytes) -> bool:
 def _from_svg(svg: bytes, side: int) -> Image.Image:
     """Without the machine's fonts, so that it looks the same everywhere; the longer side is `side` pixels."""
     png = _resvg().svg_to_bytes(
-        svg_string=svg.decode("utf-8", errors="replace"), width=side, height=side,
+        svg_string=svg.decode("utf-8", errors="replace"), width=side, height=side, dpi=_DPI,
         background="white", skip_system_fonts=True,
     )  # fmt: skip
     return Image.open(io.BytesIO(png)).convert("RGB")
@@ -95,8 +103,10 @@ def _ink_of_svg(svg: bytes, size: int) -> Image.Image:
     found = _box(page)
     if found is None:
         return page
-    larger = min(_MOST_ENLARGED, size / max(found[2] - found[0], found[3] - found[1]))
-    page = _from_svg(svg, round(size * larger)) if larger > 1 else page
+    longest = max(found[2] - found[0], found[3] - found[1]) - 2  # blurred edges look like ink
+    if longest >= size:
+        return page
+    page = _from_svg(svg, round(size * min(_MOST_ENLARGED, size / max(1, longest))))
     box = _box(page)
     return page if box is None else _cut(page, box)
 

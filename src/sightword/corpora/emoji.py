@@ -11,7 +11,7 @@ from typing import Any, final
 from sightword.corpora.archives import Archive
 from sightword.corpora.drawing import Drawing
 from sightword.corpora.fetch import Package
-from sightword.corpora.items import Drops, Item
+from sightword.corpora.items import Corpus, Drops, Item
 from sightword.corpora.names import concept, words
 
 _WORDS = Package("npm", "emojibase-data", "17.0.0")
@@ -72,7 +72,7 @@ _ARTISTS = (
 
 @final
 @dataclass(frozen=True)
-class Emoji:
+class Emoji(Corpus):
     """Every emoji in every style; skin tones are left out, since they are one concept."""
 
     share_alike: bool = True

@@ -11,7 +11,7 @@ from typing import Any, final
 from sightword.corpora.archives import Archive
 from sightword.corpora.drawing import Drawing
 from sightword.corpora.fetch import Package
-from sightword.corpora.items import Drops, Item
+from sightword.corpora.items import Corpus, Drops, Item
 from sightword.corpora.licences import refused
 from sightword.corpora.names import concept, without_prefix, without_style, words
 from sightword.errors import SightwordError
@@ -29,7 +29,7 @@ _FLAGS = "Flags / Maps"
 
 @final
 @dataclass(frozen=True)
-class Icons:
+class Icons(Corpus):
     """Colour sets first, in the order of the package's list; then, if wanted, the others."""
 
     monochrome: bool = False

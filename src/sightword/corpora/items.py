@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, final
 
 from sightword.corpora.archives import Archive
 from sightword.corpora.drawing import Drawing
@@ -41,12 +42,14 @@ class Drops:
         return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-class Corpus(Protocol):
+class Corpus(ABC):
     """A corpus that can be built."""
 
     @property
+    @abstractmethod
     def packages(self) -> tuple[Package, ...]:
         """What it is made from."""
 
+    @abstractmethod
     def items(self, archives: Mapping[str, Archive], drops: Drops) -> Iterator[Item]:
         """Its drawings; of two that look the same, the first stays."""

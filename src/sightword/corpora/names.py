@@ -14,7 +14,7 @@ _COUNTED = frozenset(
     {"number", "numeric", "digit", "keycap", "level", "step", "top", "route", "channel", "dice"}
 )
 _WRAPPING = re.compile(
-    r"^((file|folder)( type)?|logo|flag( for)?|lang) | (open(ed)?|light|dark|icon|logo|wordmark|original|"
+    r"^((file|folder)( type)?|logo|flag( for| of)?|lang) | (open(ed)?|light|dark|icon|logo|wordmark|original|"
     r"plain|colou?r|line|background|alt|new|duo|flat|mono|\d+)$"
 )
 _BETWEEN = re.compile(r"[-_\s]+|(?<=[a-z])(?=[A-Z])")
