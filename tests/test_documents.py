@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from small_shard import COLOURS, picture, small_shard
 
-from sightword.cli import commands, configure, main
+from sightword.cli import configure, flags, main
+from sightword.cli.commands import parse
 from sightword.objectives import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,7 @@ def commands(document: Path) -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_are_understood(document: Path) -> None:
     for command in commands(document):
-        given = commands.parse(shlex.split(command)[1:])
+        given = parse(shlex.split(command)[1:])
         own = "barlow-twins" in command  # an objective of the page itself, which its own test trains
         if isinstance(given, flags.Train) and not (given.saving.resume or given.list or own):
             catalogue.parse(configure(given).objective)
