@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sightword.pairs import folders, hugging_face, parquet, tables
 from sightword.pairs.base import Pairs
 from sightword.pairs.joined import JoinedPairs
+from sightword.pairs.layouts import opening as layouts
 from sightword.pairs.places import tars
 from sightword.pairs.reading import Reading
 from sightword.pairs.remote.cache import ShardCache
@@ -19,6 +20,7 @@ _ROOMS: tuple[OpenHere, ...] = (
     hugging_face.open_here,
     parquet.open_here,
     folders.open_here,
+    layouts.open_here,
 )  # asked in this order
 
 
