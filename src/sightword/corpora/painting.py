@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -23,8 +24,9 @@ def draw_all(drawings: Sequence[Drawing], size: int, workers: int) -> Iterator[D
         yield from (draw(drawing, size) for drawing in drawings)
         return
     parts = (drawings[start : start + _TOGETHER] for start in range(0, len(drawings), _TOGETHER))
-    # Spawned, since a fork copies whatever locks the threads of this process hold.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    # Spawned, since a fork copies whatever locks the threads of this process hold; Ctrl-C is for us alone.
+    spawn, deaf = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
+    with spawn.Pool(workers, signal.signal, deaf) as pool:
         coming = pool.imap(partial(_draw_some, size=size), parts)
         for start in range(0, len(drawings), _TOGETHER):
             try:
