@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import SupportsIndex
 
 from sightword.pairs.index import IndexReport
+from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 
 
@@ -55,6 +56,23 @@ class Pairs(ABC):
     def parts(self) -> tuple[int, ...]:
         """How many of `counts` belong to each of the sources that `::` joined."""
         return (len(self.counts),)
+
+    @property
+    def remote_bytes(self) -> Sequence[int]:
+        """For each of `counts`, bytes that have to be fetched from elsewhere to read it; 0: it lies here."""
+        return [0] * len(self.counts)
+
+    @property
+    def transfers(self) -> Transfers:
+        """What was fetched from elsewhere since this was opened, by all processes together."""
+        return Transfers()
+
+    def prefetch(self, shards: Sequence[int]) -> None:  # noqa: B027  most sources have nothing to fetch
+        """Fetch what lies elsewhere of these shards (places in `counts`), the first one first.
+
+        Returns at once: it is done in the background, in place of what was asked for before. For the main
+        process alone; a shard that is not there when it is read is fetched by its reader.
+        """
 
     def __len__(self) -> int:
         return int(sum(self.counts))

@@ -13,6 +13,7 @@ import numpy as np
 
 from sightword.pairs.base import Pairs
 from sightword.pairs.index import IndexReport
+from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 
 
@@ -59,6 +60,20 @@ class JoinedPairs(Pairs):
     @property
     def parts(self) -> tuple[int, ...]:
         return tuple(len(source.counts) for source in self.sources)
+
+    @cached_property
+    def remote_bytes(self) -> Sequence[int]:
+        return list(chain.from_iterable(source.remote_bytes for source in self.sources))
+
+    @property
+    def transfers(self) -> Transfers:
+        return sum((source.transfers for source in self.sources), Transfers())
+
+    def prefetch(self, shards: Sequence[int]) -> None:
+        ends = list(accumulate(self.parts))
+        for source, end in zip(self.sources, ends, strict=True):
+            first = end - len(source.counts)
+            source.prefetch([shard - first for shard in shards if first <= shard < end])
 
     def __len__(self) -> int:
         return int(self._ends[-1])

@@ -6,25 +6,39 @@ import difflib
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.request import url2pathname
 
 from sightword.errors import SightwordError
+from sightword.pairs.contents import CORPUS, SIDECAR
 from sightword.pairs.demo import demo_tar, is_packaged
+from sightword.pairs.remote.file import Remote
+from sightword.pairs.remote.listing import remote_tars
+from sightword.pairs.remote.patience import Patience
+from sightword.pairs.remote.stores import is_address
 from sightword.pairs.tar import compressed
 
 _MOST = 1_000_000  # shards that one pattern may name
+_FEW = 256  # files that are looked at one by one
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
-def tars(where: str) -> tuple[Path, ...]:
+def tars(where: str, patience: Patience = Patience()) -> tuple[str | Remote, ...]:  # noqa: B008  frozen
     """The tars of `demo`, `a.tar`, `cc/{00000..01100}.tar`, `cc/*.tar`, a folder, or several joined by `::`.
+
+    Addresses (`https://host/cc/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://datasets/user/cc/*.tar`)
+    are looked up, not fetched.
+
+    Args:
+        where: what the user wrote.
+        patience: with the network.
 
     Raises:
         SightwordError: something is missing, compressed or empty; names near to it are suggested.
     """
-    return tuple(path for part in where.split("::") for path in _tars_of_part(part.strip()))
+    return tuple(place for part in where.split("::") for place in _tars_of_part(part.strip(), patience))
 
 
 def expand(pattern: str) -> Iterator[str]:
@@ -48,50 +62,68 @@ def _choices(inside: str, pattern: str) -> list[str]:
     return [str(number).zfill(len(counted[1])) for number in range(first, last + 1)]
 
 
-def _tars_of_part(part: str) -> list[Path]:
+def _tars_of_part(part: str, patience: Patience) -> Sequence[str | Remote]:
     if not part:
         raise SightwordError("--data has an empty part; write demo, a tar, shards, a folder, or a::b")
     if part == "demo":
-        return [demo_tar()]
-    if "://" in part:
+        return [str(demo_tar())]
+    if part.startswith("pipe:"):
         raise SightwordError(
-            f"'{part}' is a remote address; pairs are read from local disks: copy them first"
+            f"'{part}' is a pipe, read once from front to back, and pairs are read by random access; "
+            "give the address itself, as https://, s3:// or gs://"
         )
+    if part.startswith("file://"):
+        part = url2pathname(part.removeprefix("file://"))
+    if is_address(part):
+        return remote_tars(list(expand(part)), part, patience)
     part = os.path.expanduser(part)
     if os.path.exists(part):  # also where a name really holds braces or stars
-        return _existing(Path(part))
+        return _existing(part)
     if "{" in part:
-        return _all_there([Path(name) for name in expand(part)], part)
+        return _all_there(list(expand(part)), part)
     if glob.has_magic(part):
-        found = sorted(Path(name) for name in glob.glob(part))
+        found = sorted(glob.glob(part))
         if not found:
             raise SightwordError(f"no file matches '{part}'{_near(Path(part))}")
         return [path for name in found for path in _existing(name)]
     raise SightwordError(f"'{part}' does not exist{_near(Path(part))}")
 
 
-def _existing(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = sorted(path.glob("*.tar"))
+def _existing(path: str) -> list[str]:
+    if os.path.isdir(path):
+        found = sorted(os.path.join(path, name) for name in _files(path) if name.endswith(".tar"))
         if not found:
-            raise SightwordError(f"the folder '{path}' holds no .tar; {_holds(path)}")
+            raise SightwordError(f"the folder '{path}' holds no .tar; {_holds(Path(path))}")
         return found
-    if is_packaged(path):
-        return [demo_tar()]
-    if path.name.endswith((".gz", ".tgz", ".bz2", ".xz", ".zst")):
+    if path.endswith((".gz", ".tgz", ".bz2", ".xz", ".zst")):
+        if is_packaged(Path(path)):
+            return [str(demo_tar())]
         raise SightwordError(compressed(path))
     return [path]
 
 
-def _all_there(paths: list[Path], pattern: str) -> list[Path]:
+def _all_there(paths: list[str], pattern: str) -> list[str]:
     """Every shard or an error: with some missing, two runs would compare different data unseen."""
-    missing = [path for path in paths if not path.is_file()]
+    missing = _missing(paths)
     if missing:
         raise SightwordError(
             f"{len(missing):,} of the {len(paths):,} shards of '{pattern}' are missing, "
-            f"first '{missing[0]}'{_near(missing[0])}"
+            f"first '{missing[0]}'{_near(Path(missing[0]))}"
         )
     return [path for name in paths for path in _existing(name)]
+
+
+def _missing(paths: list[str]) -> list[str]:
+    if len(paths) <= _FEW:
+        return [path for path in paths if not os.path.isfile(path)]
+    folders = {os.path.dirname(path) for path in paths}  # one listing in place of thousands of questions
+    there = {folder: set(_files(folder or ".")) for folder in folders if os.path.isdir(folder or ".")}
+    return [path for path in paths if os.path.basename(path) not in there.get(os.path.dirname(path), ())]
+
+
+def _files(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_file()]
 
 
 def _near(path: Path) -> str:
@@ -117,4 +149,4 @@ def _holds(folder: Path) -> str:
 
 def _names(folder: Path) -> list[str]:
     """What lies there, less the indices that we write beside tars."""
-    return [entry.name for entry in folder.iterdir() if not entry.name.endswith(".index.npz")]
+    return [entry.name for entry in folder.iterdir() if not entry.name.endswith((SIDECAR, CORPUS))]

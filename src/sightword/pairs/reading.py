@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from sightword.pairs.remote.patience import Patience
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Reading:
         image_root: the folder that relative picture paths start from; empty: the table's own.
         captionless: whether pictures without captions are wanted as well.
         shard_cache_gib: disk that copies of remote shards may take.
+        patience: how long to bear with a network.
     """
 
     image_key: str = "filepath"
@@ -24,3 +27,4 @@ class Reading:
     image_root: str = ""
     captionless: bool = False
     shard_cache_gib: float = 50.0
+    patience: Patience = field(default_factory=Patience)

@@ -5,27 +5,36 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from jaxtyping import Int64
 
 from sightword.errors import BadSample
-from sightword.pairs.index import decode_caption, index_of
+from sightword.pairs.index import Index, decode_caption, index_of
+from sightword.pairs.remote.cache import ShardCache
+from sightword.pairs.remote.file import Remote
+from sightword.pairs.remote.indices import examine, index_of_remote
+from sightword.pairs.remote.prefetch import Prefetcher
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.tar import Tar
 
+Place: TypeAlias = str | Remote  # of one shard
+
 OPEN = 64  # shards kept open in a process: above any sensible shuffling window, below the limit on open files
+_DOORS = 16  # shards that threads of one process may open at once
+_IDLE = 1000  # samples read since a removed shard was asked for, after which its disk is given back
 
 
 @final
 class Shard:
-    """One open tar and its index. Opening builds the index where there is none."""
+    """One open tar and its index."""
 
-    def __init__(self, path: Path) -> None:
-        self.tar = Tar(path)
-        self.index = index_of(self.tar)
+    def __init__(self, tar: Tar, index: Index) -> None:
+        self.tar, self.index = tar, index
+        self.used = 0  # when it was last asked for, as its holder counts
         self._rows: dict[str, Int64[np.ndarray, " n"]] = {}
 
     def rows(self, split: str) -> Int64[np.ndarray, " n"]:
@@ -48,7 +57,7 @@ class Shard:
         """A pair's writing alone; errors as `sample`."""
         key = self.index.keys[row]
         fields: dict[str, Any] = json.loads(self._bytes(row, 2) or b"{}")
-        caption = decode_caption(self._bytes(row, 1), f"{self.tar.path}: {key}.txt").strip()
+        caption = decode_caption(self._bytes(row, 1), f"{self.tar.name}: {key}.txt").strip()
         return Text(key, _all_captions(caption, fields.get("captions")), fields)
 
     def _bytes(self, row: int, slot: int) -> bytes:
@@ -71,24 +80,89 @@ class Shards:
     """The shards in use, opened when first needed. Pickled without them: each process opens its own.
 
     A shard pushed out is closed when its last reader lets go of it, so threads need no care.
+
+    Args:
+        places: of the tars, in order.
+        cache: for those that lie elsewhere; None when none does.
     """
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
-        self.paths = paths
+    def __init__(self, places: tuple[Place, ...], cache: ShardCache | None = None) -> None:
+        self.places, self.cache = places, cache
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._lock = threading.Lock()
+        self._opening = tuple(threading.Lock() for _ in range(_DOORS))
+        self._count = 0
+        self._prefetcher: Prefetcher | None = None
 
     def __getitem__(self, number: int) -> Shard:
-        with self._lock:
-            shard = self._open.get(number) or Shard(self.paths[number])
-            self._open[number] = shard
-            self._open.move_to_end(number)
-            if len(self._open) > OPEN:
-                self._open.popitem(last=False)
+        shard = self._found(number)
+        if shard is not None:
+            return shard
+        with self._opening[number % _DOORS]:  # others read on while this one is fetched
+            shard = self._found(number)
+            if shard is None:
+                shard = self._opened(self.places[number])
+                self._keep(number, shard)
         return shard
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.places)
 
-    def __reduce__(self) -> tuple[type[Shards], tuple[tuple[Path, ...]]]:
-        return Shards, (self.paths,)
+    def index(self, number: int) -> Index:
+        """What lies where in a shard; one that lies elsewhere is not opened for it once it is known.
+
+        Raises:
+            SightwordError: it cannot be read, or is damaged.
+        """
+        place = self.places[number]
+        return self[number].index if isinstance(place, str) else index_of_remote(place, self._cache)
+
+    def examine(self) -> None:
+        """Have the index of every remote shard, many at once; errors as `index`."""
+        remotes = [place for place in self.places if isinstance(place, Remote)]
+        if remotes:
+            examine(remotes, self._cache)
+
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Fetch these in the background, the first one first; in place of what was asked for before."""
+        places = (self.places[number] for number in numbers)
+        remotes = [place for place in places if isinstance(place, Remote)]
+        if remotes:
+            self._prefetcher = self._prefetcher or Prefetcher(self._cache)
+            self._prefetcher.want(remotes)
+
+    @property
+    def _cache(self) -> ShardCache:
+        assert self.cache is not None, "remote shards need a cache"
+        return self.cache
+
+    def _found(self, number: int) -> Shard | None:
+        with self._lock:
+            shard = self._open.get(number)
+            if shard is not None:
+                self._open.move_to_end(number)
+                self._count += 1
+                shard.used = self._count
+        return shard
+
+    def _opened(self, place: Place) -> Shard:
+        if isinstance(place, str):
+            tar = Tar(Path(place))
+            return Shard(tar, index_of(tar))
+        # The index first: where it is not known, finding it fetches the shard, which is then at hand.
+        index = index_of_remote(place, self._cache)
+        return Shard(self._cache.open(place), index)
+
+    def _keep(self, number: int, shard: Shard) -> None:
+        with self._lock:
+            shard.used = self._count
+            self._open[number] = shard
+            while len(self._open) > OPEN:
+                self._open.popitem(last=False)
+            if self.cache is not None:
+                idle = self._count - _IDLE
+                for old in [n for n, other in self._open.items() if other.used < idle and other.tar.removed]:
+                    del self._open[old]
+
+    def __reduce__(self) -> tuple[type[Shards], tuple[tuple[Place, ...], ShardCache | None]]:
+        return Shards, (self.places, self.cache)

@@ -37,10 +37,18 @@ class _Header(NamedTuple):
 
 @final
 class Tar:
-    """An open tar. Reads carry their own offset (`pread`), so threads and forked workers may share it."""
+    """An open tar. Reads carry their own offset (`pread`), so threads and forked workers may share it.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: of the file.
+        name: what a user calls it, where that is not its path.
+
+    Raises:
+        SightwordError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.path, self.name = path, name or str(path)
         try:
             self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except OSError as error:
@@ -53,6 +61,11 @@ class Tar:
         if hasattr(self, "_handle"):
             os.close(self._handle)
 
+    @property
+    def removed(self) -> bool:
+        """Whether the file has no name any more; its bytes go when this is closed."""
+        return os.fstat(self._handle).st_nlink == 0
+
     def read(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset`.
 
@@ -62,16 +75,19 @@ class Tar:
         """
         data = os.pread(self._handle, size, offset)
         if len(data) != size:
-            raise SightwordError(f"'{self.path}' became shorter while it was read; restore it and resume")
+            raise SightwordError(f"'{self.name}' became shorter while it was read; restore it and resume")
         return data
 
-    def members(self) -> Iterator[Member]:
+    def members(self, start: int = 0) -> Iterator[Member]:
         """Every file in the tar, in order; folders are passed over.
+
+        Args:
+            start: where a header lies, from which the walk begins.
 
         Raises:
             SightwordError: the file is not a tar, is cut short, is damaged, or holds more after its end.
         """
-        position, extended = 0, dict[str, str]()
+        position, extended = start, dict[str, str]()
         while True:
             block = os.pread(self._handle, _AHEAD, position)
             if len(block) < BLOCK:
@@ -116,17 +132,17 @@ class Tar:
     def _damaged(self, block: bytes, position: int) -> SightwordError:
         if position:
             return SightwordError(
-                f"'{self.path}' is damaged: no tar header at byte {position:,}; fetch or pack it again"
+                f"'{self.name}' is damaged: no tar header at byte {position:,}; fetch or pack it again"
             )
         if block.startswith(b"\x1f\x8b"):
-            return SightwordError(compressed(self.path))
+            return SightwordError(compressed(self.name))
         return SightwordError(
-            f"'{self.path}' is not a tar (it begins with {block[:8]!r}); give a tar of pairs"
+            f"'{self.name}' is not a tar (it begins with {block[:8]!r}); give a tar of pairs"
         )
 
     def _cut_short(self, where: str, wanted: int) -> SightwordError:
         return SightwordError(
-            f"'{self.path}' is cut short: it ends at byte {self.stat.st_size:,} {where}, "
+            f"'{self.name}' is cut short: it ends at byte {self.stat.st_size:,} {where}, "
             f"which needs {wanted:,} bytes; fetch or pack it again"
         )
 
@@ -138,8 +154,8 @@ class Tar:
         if position > self.stat.st_size:
             return self._cut_short("in a member's padding", position)
         return SightwordError(
-            f"'{self.path}' is cut short: it ends at byte {position:,} without tar's end mark; fetch or pack "
-            f"it again (if it is known to be whole: truncate -s +1024 '{self.path}')"
+            f"'{self.name}' is cut short: it ends at byte {position:,} without tar's end mark; fetch or pack "
+            f"it again (if it is known to be whole: truncate -s +1024 '{self.name}')"
         )
 
     def _check_end(self, position: int) -> None:
@@ -147,12 +163,12 @@ class Tar:
         for start in range(position, self.stat.st_size, 1 << 20):
             if os.pread(self._handle, 1 << 20, start).strip(b"\0"):
                 raise SightwordError(
-                    f"'{self.path}' goes on after tar's end mark at byte {position:,}; "
+                    f"'{self.name}' goes on after tar's end mark at byte {position:,}; "
                     "if two tars were joined with cat, give them apart, as first.tar::second.tar"
                 )
 
 
-def compressed(path: Path) -> str:
+def compressed(path: Path | str) -> str:
     """What to tell a user who gives a compressed tar."""
     return (
         f"'{path}' is compressed, and pairs are read by random access, which needs a plain tar; "

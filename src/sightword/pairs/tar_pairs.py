@@ -6,7 +6,6 @@ import hashlib
 import operator
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import SupportsIndex, final
 
 import numpy as np
@@ -14,17 +13,22 @@ import numpy as np
 from sightword.errors import SightwordError, unknown
 from sightword.pairs.base import Pairs
 from sightword.pairs.index import IndexReport
+from sightword.pairs.remote.cache import ShardCache
+from sightword.pairs.remote.file import Remote
+from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
-from sightword.pairs.shards import Shard, Shards
+from sightword.pairs.shards import Place, Shard, Shards
 
 
 @final
 class TarPairs(Pairs):
     """Pairs in webdataset tars, read by random access."""
 
-    def __init__(self, paths: tuple[Path, ...], name: str, split: str = "") -> None:
+    def __init__(
+        self, places: tuple[Place, ...], name: str, split: str = "", cache: ShardCache | None = None
+    ) -> None:
         self.name, self.split = name, split
-        self._shards = Shards(paths)
+        self._shards = Shards(places, cache)
         self._counts, self._report, self._hash = self._survey()
         self._ends = np.cumsum(self._counts)
 
@@ -47,7 +51,7 @@ class TarPairs(Pairs):
 
     @cached_property
     def keys(self) -> Sequence[str]:
-        indices = (self._shards[number].index for number in range(len(self._shards)))
+        indices = (self._shards.index(number) for number in range(len(self._shards)))
         return [index.keys[row] for index in indices for row in index.rows(self.split).tolist()]
 
     @property
@@ -57,6 +61,17 @@ class TarPairs(Pairs):
     @property
     def report(self) -> IndexReport:
         return self._report
+
+    @cached_property
+    def remote_bytes(self) -> Sequence[int]:
+        return [place.size if isinstance(place, Remote) else 0 for place in self._shards.places]
+
+    @property
+    def transfers(self) -> Transfers:
+        return self._shards.cache.journal.total() if self._shards.cache else Transfers()
+
+    def prefetch(self, shards: Sequence[int]) -> None:
+        self._shards.prefetch(shards)
 
     def _find(self, i: SupportsIndex) -> tuple[Shard, int]:
         number = operator.index(i)
@@ -71,10 +86,11 @@ class TarPairs(Pairs):
 
     def _survey(self) -> tuple[tuple[int, ...], IndexReport, str]:
         """Look at every shard once; only counts are kept."""
+        self._shards.examine()
         counts, report, splits = [], IndexReport(), set[str]()
         content = hashlib.blake2b(self.split.encode(), digest_size=16)
         for number in range(len(self._shards)):
-            index = self._shards[number].index
+            index = self._shards.index(number)
             counts.append(len(index.rows(self.split)))
             report += index.report
             splits |= set(index.split_names)
