@@ -40,14 +40,14 @@ def test_what_is_asked_for_is_taken_or_refused():
         "'x.csv' has no column 'pics'; its columns: 'id', 'pic', 'short', 'long', 'caption';"
         " perhaps --csv-img-key 'pic'?"
     )
-    with pytest.raises(SightwordError, match="no column 'text'.*perhaps --csv-caption-key 'caption'"):
+    with pytest.raises(SightwordError, match=r"no column 'text'.*perhaps --csv-caption-key 'caption'"):
         choose_columns(names, Reading("pic", "text"), "x.csv")
     with pytest.raises(SightwordError, match="name the column with --csv-img-key, in a header line"):
         choose_columns(["a boy plays", "b"], Reading(), "x.csv")
 
 
 def test_web_addresses_are_no_paths():
-    with pytest.raises(SightwordError, match="web addresses \\(column 'url'\\).*img2dataset"):
+    with pytest.raises(SightwordError, match=r"web addresses \\(column 'url'\\).*img2dataset"):
         choose_columns(["caption", "url"], Reading(), "x.csv")
 
 

@@ -210,7 +210,7 @@ def test_the_hash_knows_content_not_places(rows, tmp_path):
 def test_what_cannot_be_read_is_a_bad_sample(rows, tmp_path):
     pairs = _open(rows, tmp_path)
     (tmp_path / "0.png").unlink()
-    with pytest.raises(BadSample, match="key0: .*0.png' cannot be read: No such file"):
+    with pytest.raises(BadSample, match=r"key0: .*0.png' cannot be read: No such file"):
         pairs[0]
     good = (tmp_path / "a.zip").read_bytes()
     start = good.index(picture(4))

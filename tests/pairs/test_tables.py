@@ -57,7 +57,7 @@ def test_every_kind_of_table_says_the_same(pictures, name, kind):
     assert pairs.notes == ()
     half = open_pairs(str(pictures / name), "b")
     assert [half[i].captions for i in range(4)] == [(f"a thing, {i}",) for i in (1, 3, 5, 7)]
-    with pytest.raises(SightwordError, match="unknown split in '.*': 'c'"):
+    with pytest.raises(SightwordError, match=r"unknown split in '.*': 'c'"):
         open_pairs(str(pictures / name), "c")
 
 
@@ -90,11 +90,11 @@ def test_a_pattern_and_joined_tables(pictures):
     for path in ("part*.csv", "part{0..1}.csv", f"part0.csv::{pictures}/part1.csv"):
         pairs = open_pairs(f"{pictures}/{path}")
         assert [pairs[i] for i in range(8)] == whole
-    with pytest.raises(SightwordError, match="1 of the 3 files .* first '.*part2.csv'"):
+    with pytest.raises(SightwordError, match=r"1 of the 3 files .* first '.*part2.csv'"):
         open_pairs(f"{pictures}/part{{0..2}}.csv")
     with pytest.raises(SightwordError, match="no file matches"):
         open_pairs(f"{pictures}/q*.csv")
-    with pytest.raises(SightwordError, match="did you mean .*part0.csv"):
+    with pytest.raises(SightwordError, match=r"did you mean .*part0.csv"):
         open_pairs(f"{pictures}/pat0.csv")
 
 
@@ -166,7 +166,7 @@ def test_one_missing_picture_is_a_bad_sample(pictures):
     (pictures / "x.csv").write_text(_rows("csv"))
     (pictures / "images/3.v1.png").unlink()
     pairs = open_pairs(str(pictures / "x.csv"))
-    with pytest.raises(BadSample, match="images/3_v1: .*No such file"):
+    with pytest.raises(BadSample, match=r"images/3_v1: .*No such file"):
         pairs[3]
     assert pairs[4] == _sample(4, split="a")
 

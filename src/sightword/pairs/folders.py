@@ -161,7 +161,7 @@ def _said(file: str, reading: Reading) -> tuple[tuple[str, ...], dict[str, Any]]
     except OSError as error:
         raise SightwordError(f"cannot read '{file}': {error.strerror}; check its rights") from error
     if not file.lower().endswith(".json"):
-        return (text,), {}
+        return (text.strip(),), {}
     try:
         fields = json.loads(text)
     except RecursionError as error:
