@@ -51,6 +51,14 @@ def test_each_arm_has_its_own_learning_rate_and_decay(name: str) -> None:
     assert (config.optimizer.lr, config.optimizer.wd) == ARMS[arm]
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_captions_are_chosen_as_the_released_data_sets_do(name: str) -> None:
+    """datasets.py: a title or a description of YFCC15M, any caption of the list of CC3M and CC12M."""
+    config = catalogue.find(name)
+    wanted = {"yfcc15m": "title-or-description", "cc3m": "uniform", "cc12m": "uniform"}
+    assert config.data.captions == wanted[config.data.path]
+
+
 def test_every_size_has_its_rows() -> None:
     """The README of the released code: three arms of 25 epochs, and SLIP for 50 and 100, of three sizes."""
     rows = {f"{arm}-vit-{size}-yfcc15m" for arm in ARMS for size in ("s16", "b16", "l16")}

@@ -10,7 +10,7 @@ hardware. So none of these is claimed to be the paper's, and no figure stands he
 the same for CLIP and MAE-CLIP so that a pair differs in nothing but the objective:
 
 - CC: SLIP's settings of CLIP on CC12M (Mu et al. 2021, arXiv 2112.12750): batch 4096, lr 5e-4, wd .5, 35
-  epochs, one of warm-up;
+  epochs, one of warm-up, any of a picture's captions;
 - web: CLIP's own for ViT (Radford et al. 2021, arXiv 2103.00020, appendix F): batch 32,768, lr 5e-4, wd .2,
   AdamW (.9, .98), eps 1e-6, 2,000 steps of warm-up, 12.8 B samples (its 32 epochs of 400 M);
 - the generative term: M3AE's ratios, weights and decoder, itself at weight 1;
@@ -91,7 +91,7 @@ def _small(objective: str, pool: Pool) -> Config:
     return Config(
         objective=objective,
         model=_towers(pool),
-        data=DataConfig(path="cc", tokenizer="clip"),
+        data=DataConfig(path="cc", captions="uniform", tokenizer="clip"),
         optimizer=OptimizerConfig(lr=5e-4, wd=0.5, warmup=1 / 35),
         batch_size=4096,
         epochs=35.0,

@@ -4,6 +4,10 @@ Global batch 4096, AdamW (0.9, 0.98), eps 1e-8, cosine 1e-6 -> lr -> 1e-5, warm-
 epochs), one learning rate and weight decay for all sizes and corpora. `Config.batch_size` is that of one
 process: 64 processes take --batch-size 64.
 
+Captions as the released datasets.py chooses them: on YFCC15M the title or the description, each as likely and
+possibly empty; on CC3M and CC12M any of a picture's captions. `--data yfcc15m:FOLDER` (cc3m:, cc12m:) reads
+the corpus as the released README lays it out; shards need the json fields `title` and `description`.
+
 Deviations: bf16 where the released code has fp16; the contrast sends gradients to other ranks' features,
 which the released code does not (`clip(gather_with_grad=false)` does as it did).
 """
@@ -13,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sightword.config import Config, DataConfig, OptimizerConfig
+from sightword.config import CaptionPolicy, Config, DataConfig, OptimizerConfig
 from sightword.recipes import models
 from sightword.recipes.catalogue import Recipe
 
@@ -32,6 +36,11 @@ SIMCLR = Arm("simclr", 3.2e-3, 0.1)
 SLIP = Arm("clip + 1.0 * simclr", 3e-3, 0.1)
 
 _SHARDS = {"yfcc15m": "{00000..01468}", "cc3m": "{00000..00331}", "cc12m": "{00000..01242}"}
+_CAPTIONS: dict[str, CaptionPolicy] = {
+    "yfcc15m": "title-or-description",
+    "cc3m": "uniform",
+    "cc12m": "uniform",
+}
 _README = "README of the released code"
 
 
@@ -41,7 +50,7 @@ def run(arm: Arm, model: str, corpus: str = "yfcc15m", epochs: int = 25) -> Conf
     return Config(
         objective=arm.objective,
         model=models.find(model),
-        data=DataConfig(path=corpus, tokenizer="clip"),
+        data=DataConfig(path=corpus, captions=_CAPTIONS[corpus], tokenizer="clip"),
         optimizer=OptimizerConfig(lr=arm.lr, wd=arm.wd, warmup=warmup / epochs),
         batch_size=4096,
         epochs=float(epochs),
