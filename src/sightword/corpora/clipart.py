@@ -133,7 +133,7 @@ def _item(drawing: _Drawing, caption: str, source: str) -> Item:
 
 def _own_words(drawing: _Drawing) -> str:
     """The title without "Clipart by SOMEBODY - " before it."""
-    by = rf"clip ?art by {re.escape(drawing.creator)}[\s-]*"
+    by = rf"clip ?art by ({re.escape(drawing.creator) or '.*? -'}|.*? -)[\s-]*"
     return re.sub(by, "", drawing.title, count=1, flags=re.IGNORECASE)
 
 
