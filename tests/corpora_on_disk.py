@@ -7,7 +7,7 @@ import io
 import json
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,19 +105,15 @@ def redcaps_by_list(folder: Path) -> None:
         put(folder / entry["subreddit"] / f"{entry['image_id']}.jpg", picture(len(entry["subreddit"])))
 
 
-def coco(folder: Path, year: str, pictures: str = "") -> None:
-    """Two pictures to train on, one of them gone, and one to validate; captions out of order."""
-    prefix = "COCO_{split}2014_" if year == "2014" else ""
-    for split, ids in (("train", [9, 25]), ("val", [139])):
-        names = {id: f"{prefix.format(split=split)}{id:012d}.jpg" for id in ids}
-        sentences = [(id, f"{split} {id}, caption {k}") for k in range(5) for id in reversed(ids)]
-        annotations = [
-            {"image_id": id, "id": 100 - k, "caption": text} for k, (id, text) in enumerate(sentences)
-        ]
-        images = [{"id": id, "file_name": name, "license": 1} for id, name in names.items()]
-        put(
-            folder / f"annotations/captions_{split}{year}.json",
-            {"images": images, "annotations": annotations},
-        )
-        for id in ids[:1]:
-            put(folder / pictures / f"{split}{year}" / names[id], picture(id))
+def coco(folder: Path, year: str, pictures: str = "", train: Sequence[int] = (9, 25)) -> None:
+    """Pictures to train on and one to validate, of each only the first there; captions out of order."""
+    for split, ids in (("train", train), ("val", (139,))):
+        prefix = f"COCO_{split}2014_" if year == "2014" else ""
+        names = {id: f"{prefix}{id:012d}.jpg" for id in ids}
+        said = [(id, f"{split} {id}, caption {k}") for k in range(5) for id in reversed(ids)]
+        content = {
+            "images": [{"id": id, "file_name": name, "license": 1} for id, name in names.items()],
+            "annotations": [{"image_id": id, "id": n, "caption": text} for n, (id, text) in enumerate(said)],
+        }
+        put(folder / f"annotations/captions_{split}{year}.json", content)
+        put(folder / pictures / f"{split}{year}" / names[ids[0]], picture(ids[0]))
