@@ -17,7 +17,7 @@ from sightword.config import CaptionPolicy
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.captions import choose_all
-from sightword.pairs.order import Order
+from sightword.pairs.order import Ordering
 from sightword.pairs.sample import Text
 from sightword.pairs.tokenizer import Tokenizer
 from sightword.training.gathering import Gathered, Ids, Wanted, from_files, from_store, stage
@@ -48,7 +48,7 @@ class Steps(Dataset[Batch]):
     """
 
     pairs: Pairs
-    order: Order
+    order: Ordering
     tokenizer: Tokenizer
     policy: CaptionPolicy
     batch_size: int

@@ -13,7 +13,8 @@ from sightword import config as configuration
 from sightword.config import Config, DataConfig
 from sightword.errors import SightwordError
 from sightword.pairs.base import Pairs
-from sightword.pairs.order import Order
+from sightword.pairs.mixture import make_order
+from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
 from sightword.pairs.reading import Reading
 from sightword.pairs.sources import open_pairs
@@ -43,7 +44,7 @@ class Session:
     config: Config
     out: Path
     pairs: Pairs
-    order: Order
+    order: Ordering
     tokenizer: Tokenizer
     model: Pretrainer
     optimizer: torch.optim.AdamW
@@ -150,7 +151,7 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
     sight = None
     if data.sight:
         sight = open_pairs(data.sight, _own_split(data.sight), reading_of(data, captionless=True))
-    order = Order(pairs.counts, config.seed, config.data.window)
+    order = make_order(pairs.counts, pairs.parts, data.upsampling, config.seed, data.window)
     if sight is not None:
         Order(sight.counts, config.seed, config.data.window).steps_per_epoch(config.batch_size)  # or says why
     total = _total_steps(config, order.steps_per_epoch(config.batch_size))
