@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sightword.pairs.shards import Shard
+from sightword.pairs.shards import Shards
 from sightword.pairs.sources import open_pairs
 
 
@@ -22,7 +22,7 @@ def test_captions_in_the_json_follow_the_txt(make_tar, listed, captions):
     about = json.dumps({"captions": listed}).encode()
     path = make_tar("a.tar", {"a.jpg": b"a", "a.txt": b"first\n", "a.json": about})
     assert open_pairs(str(path)).text(0).captions == captions
-    assert Shard(path).sample(0).caption == "first"
+    assert Shards((str(path),))[0].sample(0).caption == "first"
 
 
 def test_lines_of_a_txt_are_one_caption(make_tar):

@@ -13,9 +13,9 @@ from urllib.request import url2pathname
 from sightword.errors import SightwordError
 from sightword.pairs.contents import CORPUS, SIDECAR
 from sightword.pairs.demo import demo_tar, is_packaged
+from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
 from sightword.pairs.remote.listing import remote_tars
-from sightword.pairs.remote.patience import Patience
 from sightword.pairs.remote.stores import is_address
 from sightword.pairs.tar import compressed
 
@@ -25,7 +25,7 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
-def tars(where: str, patience: Patience = Patience()) -> tuple[str | Remote, ...]:  # noqa: B008  frozen
+def tars(where: str, cache: ShardCache | None = None) -> tuple[str | Remote, ...]:
     """The tars of `demo`, `a.tar`, `cc/{00000..01100}.tar`, `cc/*.tar`, a folder, or several joined by `::`.
 
     Addresses (`https://host/cc/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://datasets/user/cc/*.tar`)
@@ -33,12 +33,12 @@ def tars(where: str, patience: Patience = Patience()) -> tuple[str | Remote, ...
 
     Args:
         where: what the user wrote.
-        patience: with the network.
+        cache: of remote shards, whose patience and journal serve for looking them up; needed for addresses.
 
     Raises:
         SightwordError: something is missing, compressed or empty; names near to it are suggested.
     """
-    return tuple(place for part in where.split("::") for place in _tars_of_part(part.strip(), patience))
+    return tuple(place for part in where.split("::") for place in _tars_of_part(part.strip(), cache))
 
 
 def expand(pattern: str) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _choices(inside: str, pattern: str) -> list[str]:
     return [str(number).zfill(len(counted[1])) for number in range(first, last + 1)]
 
 
-def _tars_of_part(part: str, patience: Patience) -> Sequence[str | Remote]:
+def _tars_of_part(part: str, cache: ShardCache | None) -> Sequence[str | Remote]:
     if not part:
         raise SightwordError("--data has an empty part; write demo, a tar, shards, a folder, or a::b")
     if part == "demo":
@@ -75,7 +75,8 @@ def _tars_of_part(part: str, patience: Patience) -> Sequence[str | Remote]:
     if part.startswith("file://"):
         part = url2pathname(part.removeprefix("file://"))
     if is_address(part):
-        return remote_tars(list(expand(part)), part, patience)
+        assert cache is not None, "addresses need a cache"
+        return remote_tars(list(expand(part)), part, cache)
     part = os.path.expanduser(part)
     if os.path.exists(part):  # also where a name really holds braces or stars
         return _existing(part)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeAlias, final
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
-from sightword.errors import BadSample
+from sightword.errors import BadSample, SightwordError
 from sightword.pairs.index import Index, decode_caption, index_of
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
@@ -32,15 +32,15 @@ _IDLE = 1000  # samples read since a removed shard was asked for, after which it
 class Shard:
     """One open tar and its index."""
 
-    def __init__(self, tar: Tar, index: Index) -> None:
-        self.tar, self.index = tar, index
+    def __init__(self, tar: Tar, index: Index, captionless: bool = False) -> None:
+        self.tar, self.index, self.captionless = tar, index, captionless
         self.used = 0  # when it was last asked for, as its holder counts
         self._rows: dict[str, Int64[np.ndarray, " n"]] = {}
 
     def rows(self, split: str) -> Int64[np.ndarray, " n"]:
         """`Index.rows`, remembered."""
         if split not in self._rows:
-            self._rows[split] = self.index.rows(split)
+            self._rows[split] = self.index.rows(split, self.captionless)
         return self._rows[split]
 
     def sample(self, row: int) -> Sample:
@@ -72,7 +72,7 @@ def _all_captions(first: str, listed: object) -> tuple[str, ...]:
     """The `.txt`, then the json's `captions`, which may begin with the same one."""
     entries = listed if isinstance(listed, list) else []
     others = [entry.strip() for entry in entries if isinstance(entry, str) and entry.strip()]
-    return tuple(others) if others[:1] == [first] else (first, *others)
+    return tuple(others) if not first or others[:1] == [first] else (first, *others)
 
 
 @final
@@ -84,10 +84,19 @@ class Shards:
     Args:
         places: of the tars, in order.
         cache: for those that lie elsewhere; None when none does.
+        digests: what each of them must hold (`Index.digest`); None: whatever it holds.
+        captionless: whether pictures without captions are wanted as well, and in the digests.
     """
 
-    def __init__(self, places: tuple[Place, ...], cache: ShardCache | None = None) -> None:
+    def __init__(
+        self,
+        places: tuple[Place, ...],
+        cache: ShardCache | None = None,
+        digests: UInt8[np.ndarray, "n 16"] | None = None,
+        captionless: bool = False,
+    ) -> None:
         self.places, self.cache = places, cache
+        self.digests, self.captionless = digests, captionless
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._lock = threading.Lock()
         self._opening = tuple(threading.Lock() for _ in range(_DOORS))
@@ -102,6 +111,7 @@ class Shards:
             shard = self._found(number)
             if shard is None:
                 shard = self._opened(self.places[number])
+                self._check(number, shard)
                 self._keep(number, shard)
         return shard
 
@@ -148,10 +158,21 @@ class Shards:
     def _opened(self, place: Place) -> Shard:
         if isinstance(place, str):
             tar = Tar(Path(place))
-            return Shard(tar, index_of(tar))
+            return Shard(tar, index_of(tar), self.captionless)
         # The index first: where it is not known, finding it fetches the shard, which is then at hand.
         index = index_of_remote(place, self._cache)
-        return Shard(self._cache.open(place), index)
+        return Shard(self._cache.open(place), index, self.captionless)
+
+    def _check(self, number: int, shard: Shard) -> None:
+        """Whether a shard holds what it did when the data set was opened, or its corpus index was written."""
+        if self.digests is None:
+            return
+        found = shard.index.whole if self.captionless else shard.index.digest
+        if found != self.digests[number].tobytes().hex():
+            raise SightwordError(
+                f"'{shard.tar.name}' has changed since its data set was indexed or opened; bring the old "
+                "shard back, or run sightword data index on its folder and start a new run"
+            )
 
     def _keep(self, number: int, shard: Shard) -> None:
         with self._lock:
@@ -164,5 +185,5 @@ class Shards:
                 for old in [n for n, other in self._open.items() if other.used < idle and other.tar.removed]:
                     del self._open[old]
 
-    def __reduce__(self) -> tuple[type[Shards], tuple[tuple[Place, ...], ShardCache | None]]:
-        return Shards, (self.places, self.cache)
+    def __reduce__(self) -> tuple[type[Shards], tuple[Any, ...]]:
+        return Shards, (self.places, self.cache, self.digests, self.captionless)

@@ -11,7 +11,7 @@ from sightword.pairs.layouts import opening as layouts
 from sightword.pairs.places import tars
 from sightword.pairs.reading import Reading
 from sightword.pairs.remote.cache import ShardCache
-from sightword.pairs.remote.file import Remote
+from sightword.pairs.remote.stores import is_address
 from sightword.pairs.tar_pairs import TarPairs
 
 OpenHere = Callable[[str, str, Reading], Pairs | None]  # None: this is not of its kind
@@ -29,12 +29,13 @@ def open_pairs(path: str, split: str = "", reading: Reading = Reading()) -> Pair
 
     Args:
         path: `demo`, a webdataset tar, shards (`cc/{00000..01100}.tar`, `cc/*.tar`), a folder of tars,
+            addresses of these (`https://host/cc/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://...`),
             or several of these joined by `::`.
         split: keep only samples whose json field `split` says so; all when empty.
         reading: names of columns, and limits.
 
     Raises:
-        SightwordError: nothing is there, a tar is damaged or compressed, a caption is not UTF-8, no sample
+        SightwordError: nothing is there or can be fetched, a tar is damaged or compressed, a caption is not UTF-8, no sample
             is left, or the split is unknown.
     """
     sources = [_open_part(part.strip(), split, reading) for part in path.split("::")]
@@ -47,7 +48,6 @@ def _open_part(part: str, split: str, reading: Reading) -> Pairs:
         pairs = open_here(part, split, reading)
         if pairs is not None:
             return pairs
-    places = tars(part, reading.patience)
-    remote = any(isinstance(place, Remote) for place in places)
-    cache = ShardCache(reading.shard_cache_gib, reading.patience) if remote else None
-    return TarPairs(places, part, split, cache)
+    cache = ShardCache(reading.shard_cache_gib, reading.patience) if is_address(part) else None
+    places = tars(part, cache)
+    return TarPairs(places, part, split, cache, reading.captionless)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -12,12 +11,14 @@ import numpy as np
 
 from sightword.errors import SightwordError, unknown
 from sightword.pairs.base import Pairs
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
+from sightword.pairs.corpus_index import CorpusIndex
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.shards import Place, Shard, Shards
+from sightword.pairs.survey import survey
 
 
 @final
@@ -25,12 +26,22 @@ class TarPairs(Pairs):
     """Pairs in webdataset tars, read by random access."""
 
     def __init__(
-        self, places: tuple[Place, ...], name: str, split: str = "", cache: ShardCache | None = None
+        self,
+        places: tuple[Place, ...],
+        name: str,
+        split: str = "",
+        cache: ShardCache | None = None,
+        captionless: bool = False,
     ) -> None:
-        self.name, self.split = name, split
-        self._shards = Shards(places, cache)
-        self._counts, self._report, self._hash = self._survey()
-        self._ends = np.cumsum(self._counts)
+        self.name, self.split, self.captionless = name, split, captionless
+        found = survey(places, name, cache)
+        counts = found.index.counts(split, captionless)
+        if not counts.any():
+            raise self._empty(found.index)
+        self._counts, self._ends = tuple(counts.tolist()), np.cumsum(counts)
+        self._report, self._hash = found.index.report(captionless), found.index.data_hash(split, captionless)
+        self._notes = found.notes
+        self._shards = Shards(places, cache, found.index.digests(captionless), captionless)
 
     def __getitem__(self, i: SupportsIndex) -> Sample:
         shard, row = self._find(i)
@@ -43,7 +54,7 @@ class TarPairs(Pairs):
     def texts(self) -> Iterator[Text]:
         for number in range(len(self._shards)):
             shard = self._shards[number]
-            yield from (shard.text(row) for row in shard.index.rows(self.split).tolist())
+            yield from (shard.text(row) for row in shard.rows(self.split).tolist())
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -52,7 +63,9 @@ class TarPairs(Pairs):
     @cached_property
     def keys(self) -> Sequence[str]:
         indices = (self._shards.index(number) for number in range(len(self._shards)))
-        return [index.keys[row] for index in indices for row in index.rows(self.split).tolist()]
+        return [
+            index.keys[row] for index in indices for row in index.rows(self.split, self.captionless).tolist()
+        ]
 
     @property
     def data_hash(self) -> str:
@@ -61,6 +74,10 @@ class TarPairs(Pairs):
     @property
     def report(self) -> IndexReport:
         return self._report
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._notes
 
     @cached_property
     def remote_bytes(self) -> Sequence[int]:
@@ -84,22 +101,8 @@ class TarPairs(Pairs):
         shard = self._shards[which]
         return shard, int(shard.rows(self.split)[row])
 
-    def _survey(self) -> tuple[tuple[int, ...], IndexReport, str]:
-        """Look at every shard once; only counts are kept."""
-        self._shards.examine()
-        counts, report, splits = [], IndexReport(), set[str]()
-        content = hashlib.blake2b(self.split.encode(), digest_size=16)
-        for number in range(len(self._shards)):
-            index = self._shards.index(number)
-            counts.append(len(index.rows(self.split)))
-            report += index.report
-            splits |= set(index.split_names)
-            content.update(index.digest.encode())
-        if not sum(counts):
-            raise self._empty(report, splits)
-        return tuple(counts), report, content.hexdigest()
-
-    def _empty(self, report: IndexReport, splits: set[str]) -> SightwordError:
+    def _empty(self, index: CorpusIndex) -> SightwordError:
+        report, splits = index.report(self.captionless), index.split_names
         if report.samples and splits:
             return unknown(f"split in '{self.name}':", self.split, splits)
         if report.samples:
