@@ -47,7 +47,7 @@ def test_what_is_asked_for_is_taken_or_refused():
 
 
 def test_web_addresses_are_no_paths():
-    with pytest.raises(SightwordError, match=r"web addresses \\(column 'url'\\).*img2dataset"):
+    with pytest.raises(SightwordError, match=r"web addresses \(column 'url'\).*img2dataset"):
         choose_columns(["caption", "url"], Reading(), "x.csv")
 
 

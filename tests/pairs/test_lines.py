@@ -44,7 +44,7 @@ def test_wrong_lines_are_told_with_their_numbers(tmp_path):
     ],
 )
 def test_a_quote_never_swallows_the_lines_after_it(tmp_path, line, found):
-    rest = [[f"k{i}", f"caption {i}"] for i in range(20000)]  # more text than csv takes for one value
+    rest = [[f"k{i}", f"caption {i}"] for i in range(9000)]  # more text than csv takes for one value
     text = "\n".join(["a,b", line, *(",".join(row) for row in rest)])
     got, refused = _read(tmp_path, text)
     assert got == [["a", "b"], *([found] if found else []), *rest]

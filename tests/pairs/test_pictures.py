@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import zipfile
 
@@ -46,6 +47,7 @@ def test_a_lock_held_in_the_parent_does_not_stop_a_child():
     held.wait()
     child = os.fork()
     if child == 0:
+        signal.alarm(20)
         os._exit(latest.get(0, lambda: 42))
     done.set()
     thread.join()

@@ -46,7 +46,7 @@ def open_here(part: str, split: str, reading: Reading) -> Pairs | None:
         return None
     chosen, left, note = _of_split(folder, split, part)
     tables = [chosen / name for name in _METADATA if (chosen / name).is_file()]
-    if not tables and not any(found.pictures for found in _walk(chosen, Counter())):
+    if not tables and not _looks_like_pairs(chosen, part, reading):
         return None
     wanted = Wanted(part, left, reading.captionless, hint=_BESIDE)
     wanted.note(note)
@@ -56,6 +56,18 @@ def open_here(part: str, split: str, reading: Reading) -> Pairs | None:
     reading = replace(reading, image_key=named)
     rows = _count_others(table_rows(tables[:1], reading, wanted), chosen, wanted)
     return open_files(tables[:1], reading, wanted, rows)
+
+
+def _looks_like_pairs(folder: Path, part: str, reading: Reading) -> bool:
+    """Whether there are pictures; a folder of classes is told so before it is listed."""
+    pictures = 0
+    for found in _walk(folder, Counter()):
+        pictures += len(found.pictures)
+        if found.pictures and (reading.captionless or found.pictures.keys() & found.captions.keys()):
+            return True
+    if pictures:
+        raise SightwordError(f"'{part}' holds {pictures:,} pictures and no caption of any; {_BESIDE}")
+    return False
 
 
 def rows_of(folder: Path, reading: Reading, wanted: Wanted) -> Iterator[Row]:

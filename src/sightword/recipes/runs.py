@@ -12,6 +12,7 @@ from sightword.training.checkpoint import newest
 from sightword.training.loop import resume_training, train
 from sightword.training.model import Model, load_model
 from sightword.training.records import read_records
+from sightword.training.session import own_pairs
 from sightword.training.showing import save_pictures
 
 if TYPE_CHECKING:  # evaluation brings scikit-learn along, two seconds that a run pays when it scores
@@ -53,10 +54,8 @@ def score(out: Path) -> list[Score]:
         config.evaluate_on, [place for place in config.evaluate_on.split(",") if place]
     )
     (out / FILE).touch()
-    held_out = (
-        open_pairs("demo", "test_artist") if config.data.path == "demo" else open_pairs(config.data.path)
-    )
-    save_pictures(out, held_out)
+    on_demo = config.data.path == "demo"
+    save_pictures(out, open_pairs("demo", "test_artist") if on_demo else own_pairs(config))
     return evaluate(load_model(out), out, places) if places else []
 
 
