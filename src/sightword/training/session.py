@@ -146,8 +146,7 @@ def resume(out: Path) -> Session:
 def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved | None = None) -> Session:
     _check(config)
     data = config.data
-    reading = reading_of(data, captionless=not reads_captions(config))
-    pairs = open_pairs(data.path, data.split or _own_split(data.path), reading)
+    pairs = own_pairs(config)
     sight = None
     if data.sight:
         sight = open_pairs(data.sight, _own_split(data.sight), reading_of(data, captionless=True))
@@ -172,6 +171,17 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
         _same_data(saved, session.data_hash)
         restore(saved, model, optimizer)
     return dataclasses.replace(session, notes=_notes(session))
+
+
+def own_pairs(config: Config) -> Pairs:
+    """What a run trains on; pictures without captions as well where no term reads captions.
+
+    Raises:
+        SightwordError: as `open_pairs`.
+    """
+    data = config.data
+    reading = reading_of(data, captionless=not reads_captions(config))
+    return open_pairs(data.path, data.split or _own_split(data.path), reading)
 
 
 def _own_split(path: str) -> str:
