@@ -29,8 +29,8 @@ def open_pairs(path: str, split: str = "", reading: Reading = Reading()) -> Pair
 
     Args:
         path: `demo`, a webdataset tar, shards (`cc/{00000..01100}.tar`, `cc/*.tar`), a folder of tars,
-            addresses of these (`https://host/cc/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://...`),
-            or several of these joined by `::`.
+            addresses of these (`https://host/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://...`), or
+            several of all these joined by `::`.
         split: keep only samples whose json field `split` says so; all when empty.
         reading: names of columns, and limits.
 
