@@ -73,6 +73,20 @@ def test_a_folder_of_something_else(tmp_path, layout, looked_for):
         put(tmp_path / "other.txt", b"")
 
 
+def test_corpora_joined_and_split(tmp_path):
+    yfcc_by_list(tmp_path / "a")
+    coco(tmp_path / "b", "2017")
+    redcaps_by_annotations(tmp_path / "c")
+    joined = open_pairs(f"yfcc15m:{tmp_path}/a::coco:{tmp_path}/b::redcaps:{tmp_path}/c", "train")
+    assert [text.key.partition("/")[0] for text in joined.texts()] == [
+        "00000005",
+        "12345678",
+        "train2017",
+        "abandoned",
+        "itookapicture",
+    ]
+
+
 def test_wrong_names(tmp_path):
     with pytest.raises(SightwordError, match="unknown layout 'yfcc'; did you mean yfcc15m"):
         open_pairs(f"yfcc:{tmp_path}")

@@ -12,6 +12,11 @@ def test_redcaps(tmp_path, make):
     pairs = open_pairs(f"redcaps:{tmp_path}")
     assert list(pairs.keys) == ["abandoned/guli1", "itookapicture/1bd79"]
     assert pairs[1].captions == ("my 1bd79",)
-    assert dict(pairs[1].fields) == {"subreddit": "itookapicture", "raw_caption": "My 1bd79!", "author": "x"}
+    assert dict(pairs[1].fields) == {
+        "split": "train",
+        "subreddit": "itookapicture",
+        "raw_caption": "My 1bd79!",
+        "author": "x",
+    }
     assert pairs[1].image == picture(len("itookapicture"))
     assert pairs.report.without_picture == 2

@@ -12,7 +12,7 @@ def test_yfcc15m(tmp_path, make):
     pairs = open_pairs(f"yfcc15m:{tmp_path}")
     assert list(pairs.keys) == ["00000005", "12345678"]
     assert [sample.captions for sample in pairs.texts()] == [("Rome", "a day in Rome"), ("a cat",)]
-    assert dict(pairs.text(1).fields) == {"title": "", "description": "a cat"}
+    assert dict(pairs.text(1).fields) == {"split": "train", "title": "", "description": "a cat"}
     assert pairs[1].image == picture(12345678)
     assert (pairs.report.without_picture, pairs.report.empty_captions) == (1, 1)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sightword.errors import SightwordError
-from sightword.pairs.layouts.layout import Found, Pictures, existing, unlike
+from sightword.pairs.layouts.layout import Found, PictureFiles, existing, unlike
 from sightword.pairs.listing import Wanted
 from sightword.pairs.rows import InFile, Row
 
@@ -92,7 +92,7 @@ def _rows(files: dict[str, Path], year: str, root: Path, wanted: Wanted) -> Iter
     for split, file in files.items():
         content = _json(file, "images", "annotations")
         captions = defaultdict[Any, list[str]](list)
-        pictures = Pictures(_pictures_of(root, f"{split}{year}") or root)
+        pictures = PictureFiles(_pictures_of(root, f"{split}{year}") or root)
         try:
             for entry in content["annotations"]:
                 captions[entry["image_id"]].append(str(entry["caption"]))
@@ -110,7 +110,7 @@ def _rows(files: dict[str, Path], year: str, root: Path, wanted: Wanted) -> Iter
 
 
 def _karpathy_rows(file: Path, root: Path, wanted: Wanted) -> Iterator[Row]:
-    folders = {f"{split}2014": Pictures(_pictures_of(root, f"{split}2014") or root) for split in _SPLITS}
+    folders = {f"{split}2014": PictureFiles(_pictures_of(root, f"{split}2014") or root) for split in _SPLITS}
     images = _json(file, "images")["images"]
     wanted.expected = len(images)
     for image in images:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightword.pairs.layouts.layout import Found, Pictures, existing, folders_in, unlike
+from sightword.pairs.layouts.layout import TRAIN, Found, PictureFiles, existing, folders_in, unlike
 from sightword.pairs.lines import text_lines
 from sightword.pairs.listing import Wanted
 from sightword.pairs.pickled.rows import stored_rows
@@ -55,7 +55,7 @@ def find_cc3m(folder: Path, root: Path) -> Found:
     tables = [
         _Table(file, split, root / name, 1)
         for split, name, pattern in (
-            ("train", "training", "*GCC-training.tsv"),
+            (TRAIN, "training", "*GCC-training.tsv"),
             ("val", "validation", "*GCC-1.1.0-Validation.tsv"),
         )
         if (file := existing(folder, pattern))
@@ -69,7 +69,7 @@ def find_cc12m(folder: Path, root: Path) -> Found:
     if stored:
         return Found(partial(_stored, stored, "image_name", root), [stored, *folders_in(root)])
     file = existing(folder, "cc12m.tsv")
-    tables = [_Table(file, "train", root / "images", 0)] if file else []
+    tables = [_Table(file, TRAIN, root / "images", 0)] if file else []
     return _published("cc12m", folder, tables, "cc12m.npy, or cc12m.tsv and images/")
 
 
@@ -82,7 +82,7 @@ def _published(name: str, folder: Path, tables: list[_Table], wanted: str) -> Fo
 
 
 def _stored(file: Path, column: str, root: Path, wanted: Wanted) -> Iterator[Row]:
-    pictures = Pictures(root)
+    pictures = PictureFiles(root)
     for entry in stored_rows(file):
         name = entry.get(column) if isinstance(entry, dict) else None
         captions = entry.get("captions") if isinstance(entry, dict) else None
@@ -94,7 +94,7 @@ def _stored(file: Path, column: str, root: Path, wanted: Wanted) -> Iterator[Row
             wanted.left_out["without_picture"] += 1
             continue
         said = tuple(caption for caption in captions if isinstance(caption, str))
-        yield Row(os.path.splitext(str(name))[0], InFile(path), said)
+        yield Row(os.path.splitext(str(name))[0], InFile(path), said, {"split": TRAIN})
 
 
 def _rows(tables: list[_Table], wanted: Wanted) -> Iterator[Row]:

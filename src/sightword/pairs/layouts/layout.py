@@ -12,6 +12,7 @@ from sightword.errors import SightwordError
 from sightword.pairs.listing import Wanted
 from sightword.pairs.rows import Row
 
+TRAIN = "train"  # the `split` of every pair of a corpus that is all for training
 _SHOWN = 6  # names of a folder's content in an error
 
 
@@ -32,7 +33,7 @@ FindIn: TypeAlias = Callable[[Path, Path], Found]  # the corpus's folder, and wh
 
 
 @final
-class Pictures:
+class PictureFiles:
     """Which picture files are there. Each folder is listed once: millions of single looks take far longer."""
 
     def __init__(self, root: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from sightword.errors import SightwordError
 from sightword.pairs.layouts.json_list import json_list
-from sightword.pairs.layouts.layout import Found, Pictures, existing, folders_in, unlike
+from sightword.pairs.layouts.layout import TRAIN, Found, PictureFiles, existing, folders_in, unlike
 from sightword.pairs.listing import Wanted
 from sightword.pairs.rows import InFile, Row
 
@@ -42,7 +42,7 @@ def find(folder: Path, root: Path) -> Found:
 
 
 def _rows(files: list[Path], merged: Path | None, root: Path, wanted: Wanted) -> Iterator[Row]:
-    pictures = Pictures(root)
+    pictures = PictureFiles(root)
     for entry in _annotations(files) if files or merged is None else json_list(merged):
         try:
             number, place, caption = str(entry["image_id"]), str(entry["subreddit"]), str(entry["caption"])
@@ -53,7 +53,7 @@ def _rows(files: list[Path], merged: Path | None, root: Path, wanted: Wanted) ->
         if path is None:
             wanted.left_out["without_picture"] += 1
             continue
-        fields = {name: entry[name] for name in _KEPT if isinstance(entry.get(name), str)}
+        fields = {"split": TRAIN} | {name: entry[name] for name in _KEPT if isinstance(entry.get(name), str)}
         yield Row(f"{place}/{number}", InFile(path), (caption,), fields)
 
 

@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sightword.pairs.layouts.layout import Found, existing, folders_in, unlike
+from sightword.pairs.layouts.layout import TRAIN, Found, existing, folders_in, unlike
 from sightword.pairs.listing import Wanted
 from sightword.pairs.pickled.rows import stored_rows
 from sightword.pairs.rows import InZip, Row
@@ -68,7 +68,7 @@ def _rows(entries: Iterable[_Entry], archives: Path, wanted: Wanted) -> Iterator
     for line, title, description in entries:
         number = f"{line:08d}"
         picture = InZip(f"{archives}/{number[:2]}/{number[2:5]}.zip", f"{number[5:]}.jpg")
-        fields = {"title": title, "description": description}
+        fields = {"split": TRAIN, "title": title, "description": description}
         yield Row(number, picture, (title, description), fields)
 
 
