@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata, resources
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "peers"))
@@ -40,6 +41,7 @@ from torchvision_schemas import load_torchvision
 from sightword.views.decode import decode
 from sightword.views.files import views_of_files
 from sightword.views.named import language, strong
+from sightword.views.native.library import SETTING, current
 from sightword.views.pipeline import make_views
 from sightword.words import View
 
@@ -187,33 +189,32 @@ def our_runs(setting: Setting) -> dict[str, Run]:
     """uint8 batches: normalising is the first thing that our networks do."""
     ids = np.arange(len(setting.files))
     keys = [str(i) for i in ids]
-    if setting.decoded:
-        kept = torch.from_numpy(np.stack([decode(file, "") for file in setting.files]))
-        return {"portable": lambda number: void(make_views(kept, setting.views, 0, ids, number))}
+    kept = torch.from_numpy(np.stack([decode(f, "") for f in setting.files])) if setting.decoded else None
 
     def run(number: int) -> None:
-        views_of_files(setting.files, keys, setting.views, 0, ids, np.full(len(ids), number))
+        if kept is not None:
+            make_views(kept, setting.views, 0, ids, number)
+        else:
+            views_of_files(setting.files, keys, setting.views, 0, ids, np.full(len(ids), number))
 
-    return {name: within(context, run) for name, context in paths().items()}
+    return {name: within(name, run) for name in paths()}
 
 
-def paths() -> Mapping[str, Callable[[], Any]]:
-    """How our views can be made here."""
-    return {"portable": nothing}
+def paths() -> list[str]:
+    """How our views can be made here: by the native kernel where it is built, and without it."""
+    with path("native"):
+        return ["native", "portable"] if current() is not None else ["portable"]
 
 
 @contextmanager
-def nothing() -> Iterator[None]:
-    yield
+def path(name: str) -> Iterator[None]:
+    with mock.patch.dict(os.environ, {SETTING: "1" if name == "native" else "0"}):
+        yield
 
 
-def void(_: object) -> None:
-    """For runs whose answer does not count."""
-
-
-def within(context: Callable[[], Any], run: Run) -> Run:
+def within(name: str, run: Run) -> Run:
     def inside(number: int) -> None:
-        with context():
+        with path(name):
             run(number)
 
     return inside

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import colorsys
-
 import numpy as np
 import pil_reference
 import pytest
@@ -78,20 +76,6 @@ def test_factor_zero_gives_black_mean_gray_and_gray() -> None:
         after = before.copy()
         jitter(after, np.ones(3, dtype=bool), only(step, 0.0, 3))
         assert np.abs(after - expected[step][:, None]).max() <= 1.0
-
-
-@pytest.mark.parametrize("turns", [-0.5, -0.1, 0.037, 1 / 3, 0.5])
-def test_hue_is_turned_as_in_colorsys(turns: float) -> None:
-    rng = np.random.default_rng(3)
-    before = rng.integers(0, 256, (1, 3, 16, 16), dtype=np.uint8)
-    before[0, :, 0, :8] = [[0, 255, 255, 0, 7, 7, 0, 255]] * 3  # black, white and grays have no hue
-    before[0, :, 1, :6] = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 0], [0, 9, 9], [9, 0, 9]]).T
-    after = before.copy()
-    jitter(after, np.ones(1, dtype=bool), only(3, turns, 1))
-    for old, new in zip(before[0].reshape(3, -1).T, after[0].reshape(3, -1).T, strict=True):
-        hue, saturation, value = colorsys.rgb_to_hsv(*(old / 255.0))
-        expected = np.array(colorsys.hsv_to_rgb((hue + turns) % 1.0, saturation, value)) * 255
-        assert np.abs(new - expected).max() <= 0.51, (old, new, expected)
 
 
 def test_draws_span_torchvisions_ranges() -> None:

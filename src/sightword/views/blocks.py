@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Int
 
-BLOCK = 2**17  # float32 values in a block: 512 KiB, a half of a common second-level cache
+BLOCK = 2**17  # values in a block: 512 KiB of float32, a half of a common second-level cache
 
 
-def blocks(rows: Int[np.ndarray, " n"], side: int) -> Iterator[Int[np.ndarray, " k"]]:
-    """`rows` in order, cut into blocks of as many RGB pictures of `side` pixels square as fit."""
-    step = max(1, BLOCK // (3 * side * side))
+def blocks(rows: Int[np.ndarray, " n"], values: int) -> Iterator[Int[np.ndarray, " k"]]:
+    """`rows` in order, cut into blocks of as many as fit; each has this many values."""
+    step = max(1, BLOCK // values)
     for start in range(0, len(rows), step):
         yield rows[start : start + step]

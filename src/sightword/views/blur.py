@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from sightword.views.blocks import blocks
+from sightword.views.blocks import BLOCK, blocks
 
 PASSES = 3
 FAINT = 1 / 1024  # kernel weights below this, a quarter of a level at most, are left out
@@ -28,8 +28,12 @@ def blur(
     spans = (halves >= FAINT).sum(axis=1) - 1  # pixels that each kernel reaches to a side
     for span in np.unique(spans[spans > 0]):
         half = halves[:, : span + 1] / (2 * halves[:, : span + 1].sum(axis=1, keepdims=True) - halves[:, :1])
-        for part in blocks(np.flatnonzero(spans == span), pictures.shape[-1] + 2 * int(span)):
-            pictures[rows[part]] = _convolve(pictures[rows[part]], half[part].astype(np.float32))
+        plane = (pictures.shape[-1] + 2 * int(span)) ** 2
+        together = 3 if 3 * plane <= BLOCK else 1  # channels: those of a large picture one after the other
+        for part in blocks(np.flatnonzero(spans == span), together * plane):
+            for first in range(0, 3, together):
+                place = rows[part], slice(first, first + together)
+                pictures[place] = _convolve(pictures[place], half[part].astype(np.float32))
 
 
 def half_kernels(sigma: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n taps"]:
@@ -53,16 +57,16 @@ def _fold(a: Float[np.ndarray, "n p"], b: Float[np.ndarray, "n q"]) -> Float[np.
 
 
 def _convolve(
-    pictures: UInt8[np.ndarray, "n 3 s s"], half: Float[np.ndarray, "n taps"]
-) -> Float[np.ndarray, "n 3 s s"]:
+    pictures: UInt8[np.ndarray, "n c s s"], half: Float[np.ndarray, "n taps"]
+) -> Float[np.ndarray, "n c s s"]:
     """Down, then across. Planes are flat: a step down is a shift by a padded row, a step across by one."""
-    count, _, size, _ = pictures.shape
+    count, channels, size, _ = pictures.shape
     reach = half.shape[1] - 1
     side = size + 2 * reach
     flat = _repeat_border(pictures, reach).reshape(count, -1)
     across = _slide(_slide(flat, half, side), half, 1)
     flat[:, : across.shape[1]] = np.rint(across, out=across)
-    return flat.reshape(count, 3, side, side)[:, :, :size, :size]
+    return flat.reshape(count, channels, side, side)[:, :, :size, :size]
 
 
 def _slide(
@@ -82,10 +86,10 @@ def _slide(
     return out
 
 
-def _repeat_border(pictures: UInt8[np.ndarray, "n 3 s s"], reach: int) -> Float[np.ndarray, "n 3 p p"]:
+def _repeat_border(pictures: UInt8[np.ndarray, "n c s s"], reach: int) -> Float[np.ndarray, "n c p p"]:
     """As float32, with the outermost pixels repeated `reach` times to every side."""
-    count, _, size, _ = pictures.shape
-    out = np.empty((count, 3, size + 2 * reach, size + 2 * reach), dtype=np.float32)
+    count, channels, size, _ = pictures.shape
+    out = np.empty((count, channels, size + 2 * reach, size + 2 * reach), dtype=np.float32)
     out[:, :, reach:-reach, reach:-reach] = pictures
     out[:, :, :reach, reach:-reach] = out[:, :, reach : reach + 1, reach:-reach]
     out[:, :, -reach:, reach:-reach] = out[:, :, -reach - 1 : -reach, reach:-reach]

@@ -1,8 +1,9 @@
 """Colour jitter, grayscale and solarisation of a batch, each sample with its own parameters.
 
 Samples that share an order of the jitter's four steps are worked on together, in blocks that fit the
-cache. Every value is made by elementwise arithmetic and by sums of whole numbers, so a sample's pixels cannot
-depend on the batch around it.
+cache: 8 bits between steps, float32 or 16-bit integers inside. Every value is made by elementwise
+arithmetic and by sums of whole numbers that float32 holds, so a sample's pixels cannot depend on the batch
+around it, nor on the order in which a processor adds.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from itertools import permutations
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from sightword.views.blocks import blocks
+from sightword.views.hue import turn_hue
 from sightword.words import Jitter
 
-Values: TypeAlias = Float[np.ndarray, "n 3 s s"]  # float32, whole levels from 0 to 255
-Planes: TypeAlias = Float[np.ndarray, "n s s"]
-Amount: TypeAlias = Float[np.ndarray, "n 1 1 1"]
+Values: TypeAlias = Float[np.ndarray, "n 3 s s"]  # float32
+Levels: TypeAlias = UInt8[np.ndarray, "n 3 s s"]
+Amount: TypeAlias = Float[np.ndarray, "n 1 1 1"]  # float32
 
-LUMA = (19595, 38470, 7471)  # ITU-R 601-2 (.299, .587, .114) in units of 2^-16, as PIL
+LUMA = torch.tensor([[19595.0, 38470.0, 7471.0]]) / 2**16  # ITU-R 601-2 (.299, .587, .114) as PIL has it
 ORDERS = tuple(permutations(range(4)))  # of brightness, contrast, saturation, hue
 JITTER_DRAWS = 5  # numbers that `draw_jitter` needs for a sample
 
@@ -57,16 +60,16 @@ def jitter(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " b"
     amounts = draw.amounts.astype(np.float32)[:, :, None, None, None]
     for order in np.unique(draw.order[chosen]):
         same = np.flatnonzero(chosen & (draw.order == order))
-        for rows in blocks(same, pictures.shape[-1]):
-            x = pictures[rows].astype(np.float32)
+        for rows in blocks(same, 3 * pictures.shape[-1] ** 2):
+            x = pictures[rows]
             for step in ORDERS[order]:
-                x = _STEPS[step](x, amounts[rows, step])
+                _STEPS[step](x, amounts[rows, step])
             pictures[rows] = x
 
 
 def grayscale(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " b"]) -> None:
     """The chosen rows in gray, in place, to the bit as PIL's `convert("L")`."""
-    for rows in blocks(np.flatnonzero(chosen), pictures.shape[-1]):
+    for rows in blocks(np.flatnonzero(chosen), 3 * pictures.shape[-1] ** 2):
         pictures[rows] = _gray(pictures[rows].astype(np.float32))
 
 
@@ -76,75 +79,50 @@ def solarize(pictures: UInt8[np.ndarray, "b 3 s s"], chosen: Bool[np.ndarray, " 
     pictures[chosen] = np.minimum(x, 255 - x)
 
 
-def _brighten(x: Values, factor: Amount) -> Values:
-    x *= factor
-    return _whole_levels(x)
+def _brighten(x: Levels, factor: Amount) -> None:
+    values = x.astype(np.float32)
+    values *= factor
+    _store(values, factor, x)
 
 
-def _contrast(x: Values, factor: Amount) -> Values:
+def _contrast(x: Levels, factor: Amount) -> None:
     """Away from the picture's mean gray, a whole level."""
-    gray = _gray(x)
-    mean = gray.sum(axis=(2, 3), keepdims=True, dtype=np.float64) / gray[0].size
-    return _blend(x, np.floor(mean + 0.5).astype(np.float32), factor)
+    values = x.astype(np.float32)
+    gray = _gray(values)
+    mean = gray.sum(axis=3).sum(axis=2, keepdims=True, dtype=np.float64)[..., None] / gray[0].size
+    _blend(values, np.floor(mean + 0.5).astype(np.float32), factor, x)
 
 
-def _saturate(x: Values, factor: Amount) -> Values:
+def _saturate(x: Levels, factor: Amount) -> None:
     """Away from each pixel's gray."""
-    return _blend(x, _gray(x), factor)
+    values = x.astype(np.float32)
+    _blend(values, _gray(values), factor, x)
 
 
-def _blend(x: Values, origin: Float[np.ndarray, "n 1 _ _"], factor: Amount) -> Values:
-    x -= origin
-    x *= factor
-    x += origin
-    return _whole_levels(x)
+def _turn(x: Levels, turns: Amount) -> None:
+    turn_hue(x.reshape(len(x), 3, -1), turns[:, :, 0, 0])
 
 
-def _whole_levels(x: Values) -> Values:
-    np.clip(x, 0, 255, out=x)
-    return np.floor(x, out=x)
+def _blend(values: Values, origin: Float[np.ndarray, "n 1 _ _"], factor: Amount, x: Levels) -> None:
+    values -= origin
+    values *= factor
+    values += origin
+    _store(values, factor, x)
 
 
-def _gray(x: Values) -> Float[np.ndarray, "n 1 s s"]:
+def _store(values: Values, factor: Amount, x: Levels) -> None:
+    """The whole level below each value. Only a factor above one leads out of 0 to 255."""
+    if factor.max() > 1:
+        torch.from_numpy(values).clamp_(0, 255)  # twice as fast as numpy's
+    np.copyto(x, values, casting="unsafe")
+
+
+def _gray(values: Values) -> Float[np.ndarray, "n 1 s s"]:
     """PIL's mode L, to the bit: its whole-number arithmetic fits the 24 bits of a float32."""
-    gray = x[:, :1] * np.float32(LUMA[0])
-    gray += x[:, 1:2] * np.float32(LUMA[1])
-    gray += x[:, 2:] * np.float32(LUMA[2])
-    gray += 2**15
-    gray *= 2**-16
-    return np.floor(gray, out=gray)
+    count, _, height, width = values.shape
+    gray: np.ndarray = torch.matmul(LUMA, torch.from_numpy(values).view(count, 3, -1)).numpy()
+    gray += 0.5
+    return np.floor(gray, out=gray).reshape(count, 1, height, width)
 
 
-def _turn_hue(x: Values, turns: Amount) -> Values:
-    """HSV with another hue, value and chroma kept: the channels move along the hexagon."""
-    red, green, blue = x[:, 0], x[:, 1], x[:, 2]
-    hue, value, chroma = _hexagon(red, green, blue)
-    hue += 6 * turns[:, 0]
-    hue -= 6 * np.floor(hue / 6)
-    for channel, (centre, rising) in enumerate(((3, True), (2, False), (4, False))):
-        away = np.abs(hue - centre)
-        share = away - 1 if rising else 2 - away  # of the chroma that this channel shows
-        np.clip(share, 0, 1, out=share)
-        share -= 1
-        share *= chroma
-        np.add(value, share, out=x[:, channel])
-    return np.rint(x, out=x)
-
-
-def _hexagon(red: Planes, green: Planes, blue: Planes) -> tuple[Planes, Planes, Planes]:
-    """HSV's hue in sixths of a turn, its value, and the chroma; hue is some number where there is no chroma.
-
-    Sorting the channels by two exchanges leads to one formula for all six sides, without branches.
-    """
-    high, low = np.maximum(green, blue), np.minimum(green, blue)
-    side = -6 * (green < blue).astype(np.float32)  # masks as numbers: np.where is 10 times slower
-    side -= (red < high).astype(np.float32) * (2 + 2 * side)
-    value, middle = np.maximum(red, high), np.minimum(red, high)
-    chroma = value - np.minimum(middle, low)
-    middle -= low
-    middle /= np.maximum(chroma, np.float32(1e-6))
-    side += middle
-    return np.abs(side, out=side), value, chroma
-
-
-_STEPS = (_brighten, _contrast, _saturate, _turn_hue)
+_STEPS = (_brighten, _contrast, _saturate, _turn)
