@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -74,6 +75,7 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
         "samples_total": session.total * config.batch_size,
         "steps_total": session.total,
         "pairs": len(session.pairs),
+        "left_out": dataclasses.asdict(session.pairs.report),
         "batch_size": config.batch_size,
         "parameters": sum(p.numel() for p in model.encoders.parameters()),
         "parameters_trained": sum(p.numel() for p in model.parameters() if p.requires_grad),

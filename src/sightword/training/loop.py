@@ -149,7 +149,10 @@ class Loop:
             self._save_checkpoint()
 
     def _shown(self, batches: Iterator[Batch], bar: Bar) -> Iterator[Batch]:
+        seen = 0
         for batch in batches:
+            seen += len(batch.keys)
+            self.session.quarantine.add(batch.bad, seen)
             yield batch.to(self.session.device)
             bar.advance(None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,6 +230,19 @@ def _total_steps(config: Config, per_epoch: int) -> int:
 
 
 def _notes(session: Session) -> tuple[str, ...]:
+    return (*_left_out(session), *_mixing(session))
+
+
+def _left_out(session: Session) -> Iterator[str]:
+    """What lies beside the pairs and is not trained on."""
+    data = session.config.data
+    for place, pairs in ((data.path, session.pairs), (data.sight, session.sight)):
+        left_out = pairs.report.left_out() if pairs is not None else ""
+        if left_out:
+            yield f"left out of {place}: {left_out}; sightword data check names each"
+
+
+def _mixing(session: Session) -> tuple[str, ...]:
     towers = session.model.encoders.towers.items()
     mixing = [name for name, tower in towers if getattr(tower, "mixes_batch", False)]
     if session.chunks > 1 and mixing:
