@@ -29,14 +29,17 @@ def open_pairs(path: str, split: str = "", reading: Reading = Reading()) -> Pair
 
     Args:
         path: `demo`, a webdataset tar, shards (`cc/{00000..01100}.tar`, `cc/*.tar`), a folder of tars,
-            addresses of these (`https://host/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://...`), or
-            several of all these joined by `::`.
-        split: keep only samples whose json field `split` says so; all when empty.
+            addresses of these (`https://host/{00000..01100}.tar`, `s3://bucket/cc/*.tar`, `hf://...`); a
+            .csv, .tsv, .jsonl or .parquet, a pattern of them, or a folder of Parquet; a folder of pictures
+            with captions beside them; what Hugging Face's `save_to_disk` wrote; several joined by
+            `::`.
+        split: keep only samples whose field `split` says so; all when empty. Where names of files or folders
+            tell of splits they decide, and unasked `train` is read.
         reading: names of columns, and limits.
 
     Raises:
-        SightwordError: nothing is there or can be fetched, a tar is damaged or compressed, a caption is not UTF-8, no sample
-            is left, or the split is unknown.
+        SightwordError: nothing is there or can be fetched, a file is damaged or compressed, a column is
+            missing, a caption is not UTF-8, no sample is left, or the split is unknown.
     """
     sources = [_open_part(part.strip(), split, reading) for part in path.split("::")]
     return sources[0] if len(sources) == 1 else JoinedPairs(sources)
