@@ -144,9 +144,10 @@ def views_of_jpegs(
 ) -> tuple[Views, Bool[np.ndarray, " b"], Float[np.ndarray, " stages"]]:
     """Views straight from JPEG files, without decoding what cannot be seen in them.
 
-    Deviation from `make_views` of the decoded file: colours are interpolated once instead of twice and
-    rounded once instead of three times (a level), and where every crop of a sample has more than
-    twice its view's pixels, the file is decoded at a half, a quarter or an eighth.
+    Deviations from `make_views` of the decoded file: values are rounded once instead of three times (a
+    level), and clipped to 0-255 after resizing instead of before; where every crop of a sample
+    has at least twice, four or eight times its view's pixels, the file is decoded at a half, a quarter or
+    an eighth.
 
     Args:
         files: JPEGs that stand upright; None for rows that are not to be made.

@@ -50,7 +50,7 @@ def native(setting: str) -> Library | None:
             " Install a C compiler (gcc or clang), then install sightword again"
         )
         return None
-    jpeg = next((handle for path in _jpeg_paths() if (handle := functions.open_jpeg(path))), None)
+    jpeg = next((handle for path in jpeg_paths() if (handle := functions.open_jpeg(path))), None)
     if jpeg is None:
         log.warning(
             "JPEG files are decoded without the native kernel, slower: no libjpeg of version 6.2 was found."
@@ -78,7 +78,7 @@ def _functions() -> ctypes.CDLL | None:
     return functions
 
 
-def _jpeg_paths() -> Iterator[bytes]:
+def jpeg_paths() -> Iterator[bytes]:
     """Pillow's own libjpeg-turbo first: it is in memory already."""
     pillow = Path(PIL.__file__).parent
     for folder, pattern in (

@@ -135,27 +135,28 @@ ROUNDS void NAME(saturate)(float *restrict x, float factor) {
     }
 }
 
-INLINE float NAME(between)(float v, float least, float most) {
-    v = v < least ? least : v;
-    return v > most ? most : v;
+INLINE float NAME(shown)(float share, float value, float chroma) {
+    share = share < 0.0f ? 0.0f : share;
+    share = share > 1.0f ? 1.0f : share;
+    return rintf(value + (share - 1.0f) * chroma);
 }
 
-/* hue.py's whole numbers, which float32 holds. */
+/* By at most one whole turn: then 6 * floor(hue / 6) needs no division. */
 ROUNDS void NAME(turn_hue)(float *restrict x, float turns) {
-    float sixths = 6.0f * (turns - floorf(turns));
+    float sixths = 6.0f * turns;
     for (int i = 0; i < TILE; i++) {
         float red = x[i], green = x[i + TILE], blue = x[i + 2 * TILE];
         float high = green > blue ? green : blue, low = green > blue ? blue : green;
         float second = green < blue ? 6.0f : 0.0f;
         float side = (red < high ? 2.0f * second - 2.0f : 0.0f) - second;
         float value = red > high ? red : high, middle = red > high ? high : red;
-        float chroma = value - (middle < low ? middle : low), circle = 6.0f * chroma;
-        float place = fabsf(side * chroma + middle - low) + rintf(chroma * sixths);
-        place = place < circle ? place : place - circle;
-        float least = value - chroma, above = value + chroma, below = least - chroma;
-        x[i] = NAME(between)(below + fabsf(place - 3.0f * chroma), least, value);
-        x[i + TILE] = NAME(between)(above - fabsf(place - 2.0f * chroma), least, value);
-        x[i + 2 * TILE] = NAME(between)(above - fabsf(place - 4.0f * chroma), least, value);
+        float chroma = value - (middle < low ? middle : low);
+        float hue = fabsf(side + (middle - low) / (chroma > 1e-6f ? chroma : 1e-6f)) + sixths;
+        hue += hue < 0.0f ? 6.0f : 0.0f;
+        hue -= hue >= 6.0f ? 6.0f : 0.0f;
+        x[i] = NAME(shown)(fabsf(hue - 3.0f) - 1.0f, value, chroma);
+        x[i + TILE] = NAME(shown)(2.0f - fabsf(hue - 2.0f), value, chroma);
+        x[i + 2 * TILE] = NAME(shown)(2.0f - fabsf(hue - 4.0f), value, chroma);
     }
 }
 
@@ -202,14 +203,15 @@ ROUNDS int64_t NAME(pass)(uint8_t *out, int64_t n, const uint8_t *steps, int cou
 
 /* The jitter and the grayscale: one pass up to the contrast, which asks for the mean gray there, and one from it. */
 ROUNDS void NAME(jitter)(uint8_t *out, int64_t n, const uint8_t *steps, const float *amounts, int gray) {
-    int count = steps[0] < 4 ? 4 : 0, before = 0;
-    while (before < count && steps[before] != 1) before++;
+    int from = 0, before = 0;
     float mean = 0;
-    if (before < count) {
+    while (before < 4 && steps[before] != 1) before++;
+    if (before < 4) {
         int64_t sum = NAME(pass)(out, n, steps, before, amounts, 0, -1);
         mean = (float)(int64_t)((double)sum / (double)n + 0.5);
+        from = before;
     }
-    if (count > 0 || gray) NAME(pass)(out, n, steps + before, count - before, amounts, mean, gray);
+    if (steps[0] < 4 || gray) NAME(pass)(out, n, steps + from, 4 - from, amounts, mean, gray);
 }
 
 ROUNDS void NAME(solarize)(uint8_t *restrict x, int64_t n) {
