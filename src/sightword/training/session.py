@@ -234,9 +234,10 @@ def _notes(session: Session) -> tuple[str, ...]:
 
 
 def _left_out(session: Session) -> Iterator[str]:
-    """What lies beside the pairs and is not trained on."""
+    """What was assumed of the data, and what lies beside the pairs and is not trained on."""
     data = session.config.data
     for place, pairs in ((data.path, session.pairs), (data.sight, session.sight)):
+        yield from pairs.notes if pairs is not None else ()
         left_out = pairs.report.left_out() if pairs is not None else ""
         if left_out:
             yield f"left out of {place}: {left_out}; sightword data check names each"
