@@ -16,6 +16,17 @@ def texture(width: int, height: int, seed: int = 0) -> Image.Image:
     return coarse.resize((width, height), Image.Resampling.BICUBIC)
 
 
+def scenery(width: int, height: int, seed: int = 0) -> Image.Image:
+    """Detail of every size, the larger the stronger, as photographs have."""
+    rng = np.random.default_rng(seed)
+    levels = np.full((height, width, 3), 128.0)
+    for size in (2, 4, 8, 16, 32):
+        noise = Image.fromarray(rng.integers(0, 256, (size + 1, size + 1, 3), dtype=np.uint8))
+        layer = np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float64)
+        levels += (layer - 128) * 1.5 / size
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
 def stored(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     """The file."""
     buffer = io.BytesIO()

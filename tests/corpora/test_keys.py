@@ -13,12 +13,13 @@ from sightword.corpora.keys import LONGEST, later_twins, numbered, safe
 def test_a_safe_key_ends_nothing_and_needs_no_quotes(key: str) -> None:
     found = safe(key)
     assert 0 < len(found) <= LONGEST
-    assert all(letter.isalnum() or letter in "_-" for letter in found)
+    assert all(letter.isalnum() or letter in "_-~" for letter in found)
+    assert "~~" not in found
     assert safe(found) == found
 
 
 def test_good_keys_stay() -> None:
-    for key in ("1f600_noto", "000000001", "a-b", "Größe", "日本"):
+    for key in ("1f600_noto", "000000001", "a-b", "again~3", "Größe", "日本"):
         assert safe(key) == key
     assert safe("a/b.c d") == "a_b_c_d"
     assert safe("") == "_"

@@ -49,14 +49,14 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_same_samples_come_out(source: Path, tmp_path: Path) -> None:
-    told = pack(str(source), tmp_path / "out", PackOptions(per_shard=7, workers=1))
+    told = pack(str(source), tmp_path / "out", PackOptions(per_shard=7, processes=1))
     before, after = samples_of(source), samples_of(tmp_path / "out")
     assert [sample.image for sample in after] == [sample.image for sample in before]
     assert [sample.captions for sample in after] == [sample.captions for sample in before]
     for old, new in zip(before, after, strict=True):
         changed = {} if new.key == old.key else {"original_key": old.key}
         assert new.fields == {**old.fields, **changed}
-    assert [sample.key for sample in after[20:]] == ["0003~20", "with_space", "deep_er"]
+    assert [sample.key for sample in after[20:]] == ["0003~~20", "with_space", "deep_er"]
     assert len({sample.key for sample in after}) == 23
     assert (told.samples, told.shards, told.bad, told.encoded, told.renamed) == (23, 4, 0, 0, 3)
     assert open_pairs(str(tmp_path / "out")).counts == (7, 7, 7, 2)
@@ -65,7 +65,7 @@ def test_the_same_samples_come_out(source: Path, tmp_path: Path) -> None:
 
 def test_records_say_what_was_written(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = pack(str(source), out, PackOptions(per_shard=9, workers=1))
+    told = pack(str(source), out, PackOptions(per_shard=9, processes=1))
     record = json.loads((out / "pack.json").read_bytes())
     assert record["data_hash"] == told.data_hash == open_pairs(str(out)).data_hash
     assert record["samples"] == 23
@@ -83,7 +83,7 @@ def test_records_say_what_was_written(source: Path, tmp_path: Path) -> None:
 
 
 def test_python_s_own_tar_reader_finds_the_files(source: Path, tmp_path: Path) -> None:
-    pack(str(source), tmp_path / "out", PackOptions(workers=1))
+    pack(str(source), tmp_path / "out", PackOptions(processes=1))
     with tarfile.open(tmp_path / "out" / "00000.tar") as tar:
         names = tar.getnames()
     assert names[:2] == ["0000.png", "0000.txt"]
@@ -96,7 +96,7 @@ def test_any_number_of_processes_writes_the_same_bytes(
 ) -> None:
     encoding = Encoding(resize=24, format="webp")
     for workers in (1, 2):
-        options = PackOptions(per_shard=5, shuffle=shuffle, workers=workers, encoding=encoding)
+        options = PackOptions(per_shard=5, shuffle=shuffle, processes=workers, encoding=encoding)
         pack(str(source), tmp_path / str(workers), options)
     assert tars_of(tmp_path / "1") == tars_of(tmp_path / "2")
 
@@ -104,7 +104,7 @@ def test_any_number_of_processes_writes_the_same_bytes(
 def test_shuffled_is_a_permutation_that_the_seed_decides(source: Path, tmp_path: Path) -> None:
     pictures = {}
     for seed in (1, 2):
-        pack(str(source), tmp_path / str(seed), PackOptions(per_shard=6, shuffle=seed, workers=1))
+        pack(str(source), tmp_path / str(seed), PackOptions(per_shard=6, shuffle=seed, processes=1))
         pictures[seed] = [sample.image for sample in samples_of(tmp_path / str(seed))]
     plain = [sample.image for sample in samples_of(source)]
     assert sorted(pictures[1]) == sorted(pictures[2]) == sorted(plain)
@@ -115,19 +115,19 @@ def test_shuffled_is_a_permutation_that_the_seed_decides(source: Path, tmp_path:
 
 
 def test_running_numbers_as_keys(source: Path, tmp_path: Path) -> None:
-    pack(str(source), tmp_path / "out", PackOptions(per_shard=10, keys="number", workers=1))
+    pack(str(source), tmp_path / "out", PackOptions(per_shard=10, keys="number", processes=1))
     after = samples_of(tmp_path / "out")
     assert [sample.key for sample in after[9:12]] == ["000009", "000010", "000011"]
     assert after[22].fields["original_key"] == "deep/er"
 
 
 def test_only_one_split(source: Path, tmp_path: Path) -> None:
-    pack(str(source), tmp_path / "out", PackOptions(split="test", workers=1))
+    pack(str(source), tmp_path / "out", PackOptions(split="test", processes=1))
     assert [sample.caption for sample in samples_of(tmp_path / "out")] == [f"texture {n}" for n in range(3)]
 
 
 def test_made_smaller(source: Path, tmp_path: Path) -> None:
-    told = pack(str(source), tmp_path / "out", PackOptions(workers=1, encoding=Encoding(resize=45)))
+    told = pack(str(source), tmp_path / "out", PackOptions(processes=1, encoding=Encoding(resize=45)))
     after = samples_of(tmp_path / "out")
     assert told.encoded == 3  # the squares have 40 pixels already
     assert [decode(sample.image, "").shape for sample in after[19:]] == [(40, 40, 3), *[(45, 63, 3)] * 3]
@@ -147,7 +147,7 @@ def damaged(folder: Path, good: int, bad: int) -> Path:
 
 def test_the_unreadable_are_left_out_and_listed(tmp_path: Path) -> None:
     source, out = damaged(tmp_path / "in", 10, 2), tmp_path / "out"
-    told = pack(str(source), out, PackOptions(per_shard=4, verify=True, max_bad=0.5, workers=1))
+    told = pack(str(source), out, PackOptions(per_shard=4, verify=True, max_bad=0.5, processes=1))
     assert (told.samples, told.bad) == (10, 2)
     listed = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     assert [(entry["key"], entry["number"]) for entry in listed] == [("0000", 0), ("0001", 1)]
@@ -158,22 +158,22 @@ def test_the_unreadable_are_left_out_and_listed(tmp_path: Path) -> None:
 
 def test_without_a_wish_to_verify_bytes_are_copied_unread(tmp_path: Path) -> None:
     source = damaged(tmp_path / "in", 3, 2)
-    assert pack(str(source), tmp_path / "out", PackOptions(workers=1)).samples == 5
+    assert pack(str(source), tmp_path / "out", PackOptions(processes=1)).samples == 5
 
 
 def test_too_many_unreadable_stop_it_and_a_higher_limit_goes_on(tmp_path: Path) -> None:
     source, out = damaged(tmp_path / "in", 20, 4), tmp_path / "out"
-    options = PackOptions(per_shard=4, verify=True, max_bad=0.1, workers=1)
+    options = PackOptions(per_shard=4, verify=True, max_bad=0.1, processes=1)
     with pytest.raises(
         SightwordError, match=r"4 samples are unreadable, more than 0\.1 of all 24; first 0000 "
     ):
         pack(str(source), out, options)
-    told = pack(str(source), out, PackOptions(per_shard=4, verify=True, max_bad=0.2, workers=1))
+    told = pack(str(source), out, PackOptions(per_shard=4, verify=True, max_bad=0.2, processes=1))
     assert (told.samples, told.bad, told.reused_shards) == (20, 4, 1)
 
 
 def test_a_finished_packing_is_not_made_again(source: Path, tmp_path: Path) -> None:
-    out, options = tmp_path / "out", PackOptions(per_shard=5, workers=1)
+    out, options = tmp_path / "out", PackOptions(per_shard=5, processes=1)
     first = pack(str(source), out, options)
     times = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tar")}
     again = pack(str(source), out, options)
@@ -184,7 +184,7 @@ def test_a_finished_packing_is_not_made_again(source: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("harm", ["cut", "torn", "lost", "no record"])
 def test_a_harmed_shard_is_written_again(source: Path, tmp_path: Path, harm: str) -> None:
-    out, options = tmp_path / "out", PackOptions(per_shard=5, workers=1)
+    out, options = tmp_path / "out", PackOptions(per_shard=5, processes=1)
     pack(str(source), out, options)
     whole, tar = tars_of(out), out / "00001.tar"
     content = tar.read_bytes()
@@ -202,29 +202,29 @@ def test_a_harmed_shard_is_written_again(source: Path, tmp_path: Path, harm: str
 
 def test_another_packing_in_the_same_folder_is_refused(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    pack(str(source), out, PackOptions(workers=1))
+    pack(str(source), out, PackOptions(processes=1))
     whole = tars_of(out)
     for options in (
-        PackOptions(per_shard=3, workers=1),
-        PackOptions(shuffle=1, workers=1),
-        PackOptions(encoding=Encoding(resize=8), workers=1),
+        PackOptions(per_shard=3, processes=1),
+        PackOptions(shuffle=1, processes=1),
+        PackOptions(encoding=Encoding(resize=8), processes=1),
     ):
         with pytest.raises(SightwordError, match=r"made otherwise.*another --out"):
             pack(str(source), out, options)
     with pytest.raises(SightwordError, match=r"made otherwise \(data_hash, samples differ"):
-        pack(str(source / "a.tar"), out, PackOptions(workers=1))
+        pack(str(source / "a.tar"), out, PackOptions(processes=1))
     assert tars_of(out) == whole
 
 
 def test_a_folder_with_other_tars_is_refused(source: Path) -> None:
     with pytest.raises(SightwordError, match="not packed here"):
-        pack(str(source), source, PackOptions(workers=1))
+        pack(str(source), source, PackOptions(processes=1))
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(SightwordError, match="is a file"):
-        pack(str(source), tmp_path / "out", PackOptions(workers=1))
+        pack(str(source), tmp_path / "out", PackOptions(processes=1))
 
 
 @pytest.mark.parametrize("options", [{"per_shard": 0}, {"max_bad": 1.5}, {"max_bad": -0.1}])
@@ -234,7 +234,7 @@ def test_options_that_cannot_be_are_told(options: dict[str, float]) -> None:
 
 
 def test_a_full_disk_leaves_whole_shards_and_room_lets_it_go_on(source: Path, tmp_path: Path) -> None:
-    out, options = tmp_path / "out", PackOptions(per_shard=6, workers=1)
+    out, options = tmp_path / "out", PackOptions(per_shard=6, processes=1)
     pack(str(source), tmp_path / "wanted", options)
     wanted = tars_of(tmp_path / "wanted")
     limit = len(wanted["00003.tar"]) - 1  # the last shard is the largest
@@ -257,7 +257,7 @@ import sys
 from pathlib import Path
 from sightword.corpora.pack import PackOptions, pack
 if __name__ == "__main__":
-    pack(sys.argv[1], Path(sys.argv[2]), PackOptions(per_shard=4, verify=True, workers=int(sys.argv[3])))
+    pack(sys.argv[1], Path(sys.argv[2]), PackOptions(per_shard=4, verify=True, processes=int(sys.argv[3])))
 """
 
 
@@ -266,7 +266,7 @@ def test_killed_and_run_again_it_writes_what_it_would_have_written(tmp_path: Pat
     source = small_shard(tmp_path / "source.tar", 120)
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    out, options = tmp_path / "out", PackOptions(per_shard=4, verify=True, workers=1)
+    out, options = tmp_path / "out", PackOptions(per_shard=4, verify=True, processes=1)
     process = subprocess.Popen(
         [sys.executable, str(script), str(source), str(out), str(workers)], start_new_session=True
     )

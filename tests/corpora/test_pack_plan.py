@@ -21,8 +21,8 @@ def plan_of(folder: Path, source: Path, options: PackOptions, reading: Reading =
 
 def test_workers_and_the_limit_decide_nothing(tmp_path: Path) -> None:
     source = small_shard(tmp_path / "a.tar", 4)
-    one = plan_of(tmp_path / "out", source, PackOptions(workers=1))
-    assert plan_of(tmp_path / "out", source, PackOptions(workers=2, max_bad=0.5)) == one
+    one = plan_of(tmp_path / "out", source, PackOptions(processes=1))
+    assert plan_of(tmp_path / "out", source, PackOptions(processes=2, max_bad=0.5)) == one
 
 
 def test_all_else_does(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_keys_are_looked_at_once_and_again_when_the_note_is_lost(tmp_path: Path)
     source = small_shard(tmp_path / "a.tar", 4)
     pairs = open_pairs(f"{source}::{source}")
     for _ in range(2):
-        packing = begin(pairs, tmp_path / "out", PackOptions(workers=1), Reading())
+        packing = begin(pairs, tmp_path / "out", PackOptions(processes=1), Reading())
         assert packing.twins.tolist() == [4, 5, 6, 7]
         (tmp_path / "out" / ".twins.npy").write_bytes(b"torn")
-    assert begin(pairs, tmp_path / "out", PackOptions(workers=1), Reading()).twins.tolist() == [4, 5, 6, 7]
+    assert begin(pairs, tmp_path / "out", PackOptions(processes=1), Reading()).twins.tolist() == [4, 5, 6, 7]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sightword.corpora.parallel import Tick, Watch, in_processes, processes
+from sightword.corpora.parallel import Tick, Watch, in_processes, processors
 from sightword.errors import SightwordError
 
 
@@ -63,7 +63,7 @@ def test_without_a_terminal_a_line_now_and_then(
 
 
 def test_workers_are_counted() -> None:
-    assert processes(3) == 3
-    assert processes(0) >= 1
-    with pytest.raises(SightwordError, match="--workers"):
-        processes(-1)
+    assert processors(3) == 3
+    assert processors(0) >= 1
+    with pytest.raises(SightwordError, match="--processes"):
+        processors(-1)

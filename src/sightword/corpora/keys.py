@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 from jaxtyping import Int64, UInt64
@@ -11,16 +12,21 @@ from sightword.pairs.base import Pairs
 
 LONGEST = 80  # characters; the rest is cut off, so that `KEY.json` fits into any file system
 
+_TILDES = re.compile("~{2,}")
+
 
 def safe(key: str) -> str:
-    """A key with nothing in it that ends a key, makes a folder or needs quotes: letters, digits, `_`, `-`."""
-    kept = "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in key[:LONGEST])
-    return kept or "_"
+    """A key with nothing in it that ends a key, makes a folder or needs quotes.
+
+    Letters, digits, `_`, `-` and single `~` stay (`~3` ends keys that came again in a list).
+    """
+    kept = "".join(letter if letter.isalnum() or letter in "_-~" else "_" for letter in key[:LONGEST])
+    return _TILDES.sub("~", kept) or "_"
 
 
 def numbered(key: str, number: int) -> str:
-    """The key of a sample whose own is taken. No safe key holds a `~`, so nobody else has this one."""
-    return f"{key}~{number}"
+    """The key of a sample whose own is taken. No safe key holds `~~`, so nobody else has this one."""
+    return f"{key}~~{number}"
 
 
 def key_hashes(pairs: Pairs, start: int, stop: int) -> UInt64[np.ndarray, " n"]:

@@ -85,8 +85,8 @@ def _write_rest(packing: Packing, reused: Mapping[int, Shard], options: PackOpti
     bad = sum(len(shard.bad) for shard in reused.values())
     missing = [number for number in range(packing.shards) if number not in reused]
     watch = Watch("packing", total, done=sum(shard.count for shard in reused.values()))
-    workers = options.workers if len(missing) > 1 else 1
-    for shard in in_processes(write, packing, missing, workers, watch):
+    count = options.processes if len(missing) > 1 else 1
+    for shard in in_processes(write, packing, missing, count, watch):
         shards[shard.number] = shard
         bad += len(shard.bad)
         if bad > options.max_bad * total:

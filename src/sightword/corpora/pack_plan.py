@@ -29,7 +29,7 @@ from sightword.pairs.writer import PER_SHARD
 PLAN = "plan.json"
 _TWINS = ".twins.npy"
 _KEYS_AT_ONCE = 10_000
-_NO_MATTER = ("workers", "max_bad")
+_NO_MATTER = ("processes", "max_bad")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PackOptions:
         encoding: what becomes of pictures; by default nothing.
         verify: decode also the pictures that are left alone.
         max_bad: share of unreadable samples above which packing stops.
-        workers: processes; 0: one for each processor. Never changes what is written.
+        processes: how many work at once; 0: one for each processor. Never changes what is written.
     """
 
     split: str = ""
@@ -55,7 +55,7 @@ class PackOptions:
     encoding: Encoding = field(default_factory=Encoding)
     verify: bool = False
     max_bad: float = 0.01
-    workers: int = 0
+    processes: int = 0
 
     def __post_init__(self) -> None:
         if self.per_shard < 1:
@@ -140,8 +140,8 @@ def _twins(pairs: Pairs, out: Path, options: PackOptions) -> Int64[np.ndarray, "
     starts = range(0, len(pairs), _KEYS_AT_ONCE)
     watch = Watch("keys", len(pairs))
     hashes = np.zeros(len(pairs), dtype=np.uint64)
-    workers = options.workers if len(starts) > 1 else 1
-    for start, found in in_processes(_hash_some, pairs, starts, workers, watch):
+    count = options.processes if len(starts) > 1 else 1
+    for start, found in in_processes(_hash_some, pairs, starts, count, watch):
         hashes[start : start + len(found)] = found
     twins = later_twins(hashes)
     write_whole(file, lambda stream: np.save(stream, twins))

@@ -29,10 +29,10 @@ _AHEAD = 2  # jobs a process has waiting, so that none is ever idle
 _here: tuple[Any, Any] = (None, None)  # in a worker process: its context and the counter shared by all
 
 
-def processes(wanted: int) -> int:
+def processors(wanted: int) -> int:
     """How many processes to use: as wanted, or one for each processor that we may use."""
     if wanted < 0:
-        raise SightwordError(f"--workers must be 0 (one for each processor) or more, found {wanted}")
+        raise SightwordError(f"--processes must be 0 (one for each processor) or more, found {wanted}")
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return wanted or allowed or 1
 
@@ -41,22 +41,22 @@ def in_processes(
     task: Callable[[Context, Job, Tick], Result],
     context: Context,
     jobs: Iterable[Job],
-    workers: int,
+    processes: int,
     progress: Watch,
 ) -> Iterator[Result]:
-    """Results of `task(context, job, tick)` for every job, as they come; with one worker, in order and here.
+    """Results of `task(context, job, tick)` for every job, as they come; with one process, in order and here.
 
     Args:
         task: a function of a module, so that it can be sent to a process; calls `tick(count)` as it goes.
         context: what every job needs; sent to each process once.
         jobs: may be many, they are sent a few at a time.
-        workers: processes; 0: one for each processor.
+        processes: how many; 0: one for each processor.
         progress: the bar.
 
     Raises:
         SightwordError: a process died, mostly for lack of memory.
     """
-    count = processes(workers)
+    count = processors(processes)
     with progress:
         if count == 1:
             yield from (task(context, job, progress.add) for job in jobs)
@@ -84,7 +84,7 @@ def _pooled(task: Task, context: Any, jobs: Iterator[Any], count: int, progress:
     except BrokenProcessPool as error:
         raise SightwordError(
             "a worker process died, mostly for lack of memory; run the same command again with "
-            "fewer --workers"
+            "fewer --processes"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
