@@ -34,7 +34,7 @@ def _pack(flags: given.Pack) -> None:
         encoding=encoding,
         verify=flags.verify,
         max_bad=flags.max_bad,
-        workers=flags.workers,
+        processes=flags.workers,
     )
     print(pack(flags.source, Path(flags.out), options, reading(flags.tables, flags.captionless)).line())
 
