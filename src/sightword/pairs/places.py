@@ -92,7 +92,8 @@ def _tars_of_part(part: str, cache: ShardCache | None) -> Sequence[str | Remote]
 
 def _existing(path: str) -> list[str]:
     if os.path.isdir(path):
-        found = sorted(os.path.join(path, name) for name in _files(path) if name.endswith(".tar"))
+        folder = os.path.join(path, "")
+        found = sorted(folder + name for name in _files(path, ".tar"))
         if not found:
             raise SightwordError(f"the folder '{path}' holds no .tar; {_holds(Path(path))}")
         return found
@@ -122,9 +123,9 @@ def _missing(paths: list[str]) -> list[str]:
     return [path for path in paths if os.path.basename(path) not in there.get(os.path.dirname(path), ())]
 
 
-def _files(folder: str) -> list[str]:
+def _files(folder: str, suffix: str = "") -> list[str]:
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if entry.is_file()]
+        return [entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()]
 
 
 def _near(path: Path) -> str:

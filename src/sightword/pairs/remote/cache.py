@@ -120,10 +120,12 @@ class ShardCache:
 
         whole = False
         try:
+            part.touch()  # from now on others count it, with all that it will be
             make_room(part, remote.size, self.bound, self._lock_of)
             receive(remote, part, self.patience, failures, count, stop.sleep)
             os.replace(part, self._whole(remote))
             whole = True
+            make_room(self._whole(remote), remote.size, self.bound, self._lock_of)  # others came meanwhile
         except Changed:
             part.unlink(missing_ok=True)
             raise

@@ -10,6 +10,8 @@ from typing import final
 
 from sightword.errors import SightwordError
 
+INDEXED = "indexed "  # begins the tag of a file that is known from an index alone
+
 
 @final
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Remote:
     Args:
         address: with its protocol.
         size: bytes.
-        tag: what changes with the content (ETag, checksum or time of change, as the store has it), or empty.
+        tag: what changes with the content: ETag, checksum or time of change, as the store has it; or empty;
+            or, of a shard that nobody has looked at, `INDEXED` and the digest in the index beside it.
     """
 
     address: str
@@ -34,7 +37,12 @@ class Remote:
 
     def is_still(self, now: Remote) -> bool:
         """Whether what lies there now is this, as far as can be told."""
-        return self.size == now.size and (self.tag == now.tag or not self.tag or not now.tag)
+        return self.size == now.size and (self.tag == now.tag or not self.tagged or not now.tagged)
+
+    @property
+    def tagged(self) -> bool:
+        """Whether its store would tell that it has changed."""
+        return bool(self.tag) and not self.tag.startswith(INDEXED)
 
     @property
     def facts(self) -> str:

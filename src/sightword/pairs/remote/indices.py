@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sightword.errors import SightwordError
-from sightword.pairs.contents import Index
+from sightword.pairs.contents import Index, ShardFacts
 from sightword.pairs.files import cache_dir, write_whole
-from sightword.pairs.index import UNREADABLE, VERSION, read_index, write_index
+from sightword.pairs.index import UNREADABLE, VERSION, read_facts, read_index, write_index
 from sightword.pairs.remote.at_once import Stop, at_once
 from sightword.pairs.remote.bar import Bar
 from sightword.pairs.remote.cache import ShardCache
@@ -44,35 +44,38 @@ def index_of_remote(remote: Remote, cache: ShardCache) -> Index:
     return index
 
 
-def examine(remotes: Sequence[Remote], cache: ShardCache) -> None:
-    """Have the index of every shard, several fetched at once. What is done stays done when it is stopped.
+def facts_of_remote(remote: Remote, cache: ShardCache) -> ShardFacts:
+    """`index_of_remote(remote, cache).facts`, without reading the whole of a stored index."""
+    try:
+        return read_facts(_place(remote), _stamp(remote))
+    except UNREADABLE:
+        return index_of_remote(remote, cache).facts
+
+
+def examine(remotes: Sequence[Remote], cache: ShardCache) -> list[ShardFacts]:
+    """What every shard holds; several are fetched at once. What is done stays done when it is stopped.
 
     Raises:
         SightwordError: as `index_of_remote`.
     """
-    unknown = [remote for remote in remotes if not _is_known(remote)]
-    if not unknown:
-        return
+    unknown = {remote: 0 for remote in remotes if not _place(remote).is_file()}  # bytes that have arrived
     with Bar("examining remote shards", sum(remote.size for remote in unknown), "bytes") as bar:
 
-        def look(remote: Remote, stop: Stop) -> None:
+        def look(remote: Remote, stop: Stop) -> ShardFacts:
             stop.check()
-            arrived = 0
+            if remote not in unknown:
+                return facts_of_remote(remote, cache)
 
             def moved(size: int) -> None:
-                nonlocal arrived
-                arrived += size
+                unknown[remote] += size
                 bar.add(size)
 
             cache.fetch(remote, moved, stop)
-            index_of_remote(remote, cache)
-            bar.add(remote.size - arrived)  # the rest was here before
+            facts = facts_of_remote(remote, cache)
+            bar.add(remote.size - unknown[remote])  # the rest was here before
+            return facts
 
-        at_once(look, unknown, THREADS)
-
-
-def _is_known(remote: Remote) -> bool:
-    return _place(remote).is_file()
+        return at_once(look, remotes, THREADS)
 
 
 def _place(remote: Remote) -> Path:

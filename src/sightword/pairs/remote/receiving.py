@@ -43,7 +43,7 @@ def receive(
     store = store_of(remote.address, patience.timeout)
     # Unbuffered: a process that is forked meanwhile has nothing that it could write a second time.
     with part.open("ab", buffering=0) as file:
-        if not remote.tag or _size(file) > remote.size:
+        if not remote.tagged or _size(file) > remote.size:
             file.truncate(0)
 
         def go_on() -> None:

@@ -19,14 +19,14 @@ class _File:
     size: int  # bytes that it takes or will take
 
 
-def make_room(part: Path, size: int, bound: int, lock_of: Callable[[str], Path]) -> None:
-    """Remove the copies that were used longest ago until `size` bytes more stay within `bound`.
+def make_room(mine: Path, size: int, bound: int, lock_of: Callable[[str], Path]) -> None:
+    """Remove the copies that were used longest ago until all are within `bound` bytes.
 
     What others fetch just now is left, so the bound may be passed for a while when it is very small.
 
     Args:
-        part: the file to come, made empty if it is not there, so that others count it as well.
-        size: bytes that it will have.
+        mine: a file of the folder that stays.
+        size: bytes that it has or will have.
         bound: bytes of all copies in its folder.
         lock_of: the lock of a shard, by its key.
 
@@ -34,14 +34,13 @@ def make_room(part: Path, size: int, bound: int, lock_of: Callable[[str], Path])
         OSError: the folder cannot be written.
     """
     with locked(lock_of("room"), _SECONDS):
-        files = sorted(file for file in _files(part.parent) if file.path != part)
+        files = sorted(file for file in _files(mine.parent) if file.path != mine)
         total = size + sum(file.size for file in files)
         for file in files:
             if total <= bound:
                 break
             if _removed(file.path, lock_of):
                 total -= file.size
-        part.touch()
 
 
 def size_of(path: Path) -> int:
