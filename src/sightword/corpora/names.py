@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 # Words that say how something is drawn, never what. Words that may be either ("light", "line", "round") are
 # taken off only where a set lists them as its own styles.
@@ -40,8 +41,8 @@ def without_style(name: str, own: Collection[str] = (), numbered: bool = False) 
     plain, before = name.lower(), ""
     while plain != before:
         before = plain
-        for style in sorted((*_ALWAYS, *filter(None, own)), key=len, reverse=True):
-            plain = _off(plain, style)
+        if found := _ending(tuple(own)).fullmatch(plain):
+            plain = found[1]
         if numbered and (found := re.fullmatch(r"(.*?([a-z]+))-\d{1,2}", plain)) and found[2] not in _COUNTED:
             plain = found[1]
     return words(plain)
@@ -66,6 +67,8 @@ def concept(caption: str) -> str:
     return plain
 
 
-def _off(name: str, style: str) -> str:
-    rest = name.removesuffix(f"-{style}")
-    return rest if rest.strip("-") else name
+@lru_cache
+def _ending(own: tuple[str, ...]) -> re.Pattern[str]:
+    """A name that ends in a style, of those of all sets and a set's own."""
+    styles = sorted(re.escape(style) for style in {*_ALWAYS, *filter(None, own)})
+    return re.compile(rf"(.*[^-].*)-(?:{'|'.join(styles)})", re.DOTALL)
