@@ -26,7 +26,7 @@ from sightword.corpora.icons import Icons
 from sightword.corpora.items import Corpus, Drops, Item
 from sightword.corpora.notices import write_notices
 from sightword.corpora.painting import draw_all
-from sightword.corpora.parallel import processes
+from sightword.corpora.parallel import processors
 from sightword.errors import SightwordError, unknown
 from sightword.pairs.sample import Sample
 from sightword.pairs.sources import open_pairs
@@ -93,7 +93,7 @@ def build_corpus(
     drops = Drops()
     with Console(stderr=True).status(f"reading {', '.join(archive.source for archive in found.values())}"):
         items = list(corpus.items(found, drops))
-    pictures = _drawn(name, items, drops, size, processes(workers))
+    pictures = _drawn(name, items, drops, size, processors(workers))
     families = Families()
     samples = _dealt_out(_distinct(pictures, families, drops), families)
     try:
