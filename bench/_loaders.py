@@ -19,8 +19,8 @@ from slip_transforms import FilesDataset, clip_view, strong_view
 from torch.utils.data import DataLoader
 
 from sightword.config import Config, DataConfig, ImageTowerConfig, ModelConfig, TextTowerConfig
-from sightword.training.feed import load_steps
 from sightword.training.session import Session, begin
+from sightword.training.supply import load_steps
 
 WORKERS, BATCH, FILES, ROUNDS = 2, 32, 96, 5
 BATCHES = {"peer": 16, "ours": 64}  # of a round; workers start before its clock does
@@ -94,7 +94,7 @@ def our_round(folder: Path) -> Callable[[], Measured]:
     steps = session.steps(None)
 
     def round_() -> Measured:
-        with load_steps(steps, 0, BATCHES["ours"], session.config.data, cuda=False) as batches:
+        with load_steps(steps, 0, BATCHES["ours"], session.config.data.workers, cuda=False) as batches:
             return measured(batches)
 
     return round_
