@@ -19,6 +19,7 @@ from small_shard import small_shard, write_tar
 from sightword.corpora.encoding import Encoding
 from sightword.corpora.pack import PackOptions, pack
 from sightword.errors import SightwordError
+from sightword.pairs.contents import CORPUS
 from sightword.pairs.sample import Sample
 from sightword.pairs.sources import open_pairs
 from sightword.views.decode import decode
@@ -80,6 +81,18 @@ def test_records_say_what_was_written(source: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.glob("*.index.npz")) == [
         f"0000{n}.tar.index.npz" for n in range(3)
     ]
+
+
+def test_what_the_source_leaves_out_is_told(tmp_path: Path) -> None:
+    files = {"a.png": stored(texture(9, 9)), "a.txt": b"a", "b.png": stored(texture(9, 9)), "c.txt": b"c"}
+    told = pack(str(write_tar(tmp_path / "a.tar", files)), tmp_path / "out", PackOptions(processes=1))
+    assert told.not_served == "1 without picture, 1 without caption"
+    assert told.not_served in told.line()
+
+
+def test_one_index_of_all_shards_is_written(source: Path, tmp_path: Path) -> None:
+    pack(str(source), tmp_path / "out", PackOptions(per_shard=9, processes=1))
+    assert (tmp_path / "out" / CORPUS).exists()
 
 
 def test_python_s_own_tar_reader_finds_the_files(source: Path, tmp_path: Path) -> None:

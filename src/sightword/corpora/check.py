@@ -8,14 +8,15 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import sightword
-from sightword.corpora.across import Repeated, Rows, repeated
-from sightword.corpora.contamination import Contaminated, contaminated, test_sets
+from sightword.corpora.across import Rows, repeated
+from sightword.corpora.checked import Checked, CheckOptions
+from sightword.corpora.contamination import benchmarked, contaminated
 from sightword.corpora.findings import Findings, Kind, summary
 from sightword.corpora.look_pairs import PairsLooking, look_at_pairs, pairs_jobs
 from sightword.corpora.look_tar import MIB, TarJob, look_at_tar, part_size, tar_jobs
@@ -31,87 +32,10 @@ from sightword.pairs.sources import open_pairs
 RESULT, FINDINGS = "check.json", "check.jsonl"
 
 
-@dataclass(frozen=True)
-class CheckOptions:
-    """What to examine.
-
-    Args:
-        split: only samples whose json says so.
-        share: of the pictures that are decoded and compared; structure and captions are always examined.
-        against: test sets, as `evaluate --on` or `--data` name them: none of their pictures should be here.
-        ranks, workers: of a training run: are there enough shards for loaders that need one each?
-        processes: how many work at once; 0: one for each processor.
-    """
-
-    split: str = ""
-    share: float = 1.0
-    against: tuple[str, ...] = ()
-    ranks: int = 0
-    workers: int = 1
-    processes: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise SightwordError(f"--share is a share of the pictures from 0 to 1, found {self.share:g}")
-        if self.ranks < 0 or self.workers < 1:
-            raise SightwordError(f"--ranks and --workers are counts, found {self.ranks} and {self.workers}")
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What was found; `check.json` is exactly this, and `check.jsonl` lists every finding."""
-
-    source: str
-    split: str
-    shards: int
-    samples: int  # with a picture
-    decoded: int  # pictures that can be read whole
-    problems: int
-    notes: int
-    counts: Mapping[str, int]  # findings of each kind
-    captions: int
-    mean_characters: float
-    longest_caption: int  # characters
-    longest_caption_key: str
-    over_context: float  # share of captions with more than 77 tokens: CLIP's tower does not see their end
-    repeated: Repeated
-    against: tuple[Contaminated, ...]
-    seconds: float
-    samples_per_second: float
-    version: str
-    summary: tuple[str, ...]  # for people
-
-    @property
-    def whole(self) -> bool:
-        """Whether there is no problem; notes do not count."""
-        return not self.problems
-
-    @property
-    def exit_code(self) -> int:
-        """0: whole; 1: problems. (2 is for wrong usage, an error.)"""
-        return 0 if self.whole else 1
-
-    def lines(self) -> Iterator[str]:
-        """The result, a line each."""
-        yield (
-            f"{self.source}: {self.samples:,} samples in {self.shards:,} shards, {self.decoded:,} pictures "
-            f"decoded; {self.seconds:.1f} s, {self.samples_per_second:,.0f} samples/s"
-        )
-        yield (
-            f"captions: {self.captions:,}, {self.mean_characters:.0f} characters on average, at most "
-            f"{self.longest_caption:,} ({self.longest_caption_key}), {self.over_context:.2%} longer than 77 "
-            f"tokens, {self.repeated.repeated_captions:.2%} occur more than once"
-        )
-        yield f"pictures that come again: {self.repeated.near_share:.2%} (same bytes or near copies)"
-        yield from (found.line() for found in self.against)
-        yield from self.summary
-        yield "whole" if self.whole else f"not whole: {self.problems:,} problems, {self.notes:,} notes"
-
-
 def check(
     source: str,
     out: Path,
-    options: CheckOptions = CheckOptions(),
+    options: CheckOptions = CheckOptions(),  # noqa: B008  frozen
     reading: Reading = Reading(),  # noqa: B008  frozen
 ) -> Checked:
     """Examine a corpus and list all that is wrong.
@@ -132,7 +56,7 @@ def check(
     """
     started = time.monotonic()
     for where in options.against:
-        test_sets(where)  # a wrong name is told before the work, not after
+        benchmarked(where)  # a wrong name is told before the work, not after
     found = _found(source, options, reading)
     _make(out)
     with tempfile.TemporaryDirectory(prefix="sightword-check-", dir=out) as work:
@@ -277,6 +201,7 @@ def _judge_shards(findings: Findings, source: str, shards: int, options: CheckOp
             Kind.FEW_SHARDS,
             source,
             "",
-            f"{shards} shards for {options.ranks} ranks x {options.workers} workers: webdataset and open_clip "
-            "give each worker shards of its own, so some get none and hang or repeat; sightword does not mind",
+            f"{shards} shards for {options.ranks} ranks x {options.workers} workers: webdataset and "
+            "open_clip give each worker shards of its own, so some get none and hang or repeat; sightword "
+            "does not mind",
         )

@@ -40,16 +40,15 @@ class Contaminated:
         """In one line."""
         split = f" ({self.split})" if self.split else ""
         return (
-            f"{self.against}{split}: {self.seen:,} of {self.pictures:,} test pictures ({self.seen_share:.2%}) are "
-            f"in the corpus, as {self.training_pictures:,} training pictures"
+            f"{self.against}{split}: {self.seen:,} of {self.pictures:,} test pictures "
+            f"({self.seen_share:.2%}) are in the corpus, as {self.training_pictures:,} training pictures"
         )
 
 
 @dataclass(frozen=True)
-class TestSet:
+class Benchmarked:
     """Pictures that are tested on."""
 
-    __test__ = False  # not a test of ours
     name: str
     split: str
     keys: Sequence[str]
@@ -57,7 +56,7 @@ class TestSet:
 
 
 @lru_cache(maxsize=8)
-def test_sets(where: str) -> tuple[TestSet, ...]:
+def benchmarked(where: str) -> tuple[Benchmarked, ...]:
     """What evaluation would test on there, else all pairs that lie there.
 
     Raises:
@@ -65,7 +64,7 @@ def test_sets(where: str) -> tuple[TestSet, ...]:
     """
     try:
         tests = open_benchmark(where).tests
-        return tuple(TestSet(where, test.split, test.keys, test.read) for test in tests)
+        return tuple(Benchmarked(where, test.split, test.keys, test.read) for test in tests)
     except SightwordError as not_labelled:
         try:
             pairs = open_pairs(where)
@@ -74,7 +73,7 @@ def test_sets(where: str) -> tuple[TestSet, ...]:
                 f"--against '{where}' is nothing to compare with: as a test set, {not_labelled}; "
                 f"as pairs, {error}"
             ) from error
-    return (TestSet(where, "", pairs.keys, lambda i: pairs[i].image),)
+    return (Benchmarked(where, "", pairs.keys, lambda i: pairs[i].image),)
 
 
 def contaminated(rows: Rows, where: str, processes: int, findings: Findings) -> list[Contaminated]:
@@ -84,13 +83,13 @@ def contaminated(rows: Rows, where: str, processes: int, findings: Findings) -> 
     ]
 
 
-def _numbered(where: str) -> list[tuple[int, TestSet]]:
-    return list(enumerate(test_sets(where)))
+def _numbered(where: str) -> list[tuple[int, Benchmarked]]:
+    return list(enumerate(benchmarked(where)))
 
 
 def _prints(where: str, number: int, processes: int) -> np.ndarray:
     """A `ROW` for each picture of a test set; its `key` is not hashed: 1 where it is unreadable, else 0."""
-    total = len(test_sets(where)[number].keys)
+    total = len(benchmarked(where)[number].keys)
     jobs = [(number, start, min(start + _AT_ONCE, total)) for start in range(0, total, _AT_ONCE)]
     found = np.zeros(total, dtype=ROW)
     watch = Watch(f"pictures of {where}", total)
@@ -101,7 +100,7 @@ def _prints(where: str, number: int, processes: int) -> np.ndarray:
 
 def _print_some(where: str, job: tuple[int, int, int], tick: Tick) -> tuple[int, np.ndarray]:
     number, start, stop = job
-    test = test_sets(where)[number]
+    test = benchmarked(where)[number]
     rows = np.zeros(stop - start, dtype=ROW)
     for place, row in enumerate(rows):
         try:
@@ -114,7 +113,7 @@ def _print_some(where: str, job: tuple[int, int, int], tick: Tick) -> tuple[int,
     return start, rows
 
 
-def _compare(rows: Rows, test: TestSet, prints: np.ndarray, findings: Findings) -> Contaminated:
+def _compare(rows: Rows, test: Benchmarked, prints: np.ndarray, findings: Findings) -> Contaminated:
     same = _same_files(rows.column("file"), prints["file"])
     near, uncompared = _near(rows, prints)
     near = near[~np.isin(near[:, 0], same[:, 0])]

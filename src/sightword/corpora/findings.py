@@ -16,7 +16,12 @@ class Kind(Enum):
 
     MISSING_SHARD = "missing-shard", True, "shards that are not there", "fetch them"
     NOTHING = "nothing", True, "no sample at all", "name a source that holds pictures"
-    DAMAGED_SHARD = "damaged-shard", True, "damage in tars", "fetch them again; training refuses them"
+    DAMAGED_SHARD = (
+        "damaged-shard",
+        True,
+        "damage in tars",
+        "fetch them again: training reads only what is left",
+    )
     TWO_OF_A_KEY = "two-of-a-key", True, "files whose key has such a file already: lost", "give each its key"
     NO_PICTURE = "no-picture", True, "captions without a picture", _CLEAN
     NO_CAPTION = "no-caption", True, "pictures without a caption", _CLEAN + ", or --captionless keeps them"

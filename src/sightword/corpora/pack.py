@@ -17,6 +17,7 @@ from sightword.errors import SightwordError
 from sightword.pairs.files import write_whole
 from sightword.pairs.reading import Reading
 from sightword.pairs.sources import open_pairs
+from sightword.pairs.survey import index_shards
 
 RESULT, QUARANTINE = "pack.json", "quarantine.jsonl"
 
@@ -33,6 +34,8 @@ class Packed:
     shards: int
     bytes: int
     bad: int  # left out: see `quarantine.jsonl`
+    not_served: str  # what opening the source left out before: captions without pictures, broken json, ...
+    notes: tuple[str, ...]  # what else is to be known of the source
     encoded: int  # pictures that were made anew
     renamed: int  # keys that were changed
     reused_shards: int  # written by an earlier call
@@ -43,6 +46,7 @@ class Packed:
     def line(self) -> str:
         """The result in one line."""
         left_out = f", {self.bad:,} left out (see {QUARANTINE})" if self.bad else ""
+        left_out += f", of the source {self.not_served}" if self.not_served else ""
         return (
             f"{self.out}: {self.samples:,} pairs in {self.shards:,} shards, {self.bytes / 1e6:,.1f} MB"
             f"{left_out}; {self.seconds:.1f} s, {self.samples_per_second:,.0f} pairs/s"
@@ -124,6 +128,7 @@ def _told(
         raise SightwordError(
             f"none of the {len(packing.pairs):,} samples could be packed; see '{out / QUARANTINE}'"
         )
+    index_shards([str(packing.tar(shard.number)) for shard in shards])
     packed = open_pairs(str(out), reading=reading)
     if len(packed) != samples:
         raise SightwordError(
@@ -141,6 +146,8 @@ def _told(
         shards=len(shards),
         bytes=sum(shard.bytes for shard in shards),
         bad=len(bad),
+        not_served=packing.pairs.report.left_out(),
+        notes=packing.pairs.notes,
         encoded=sum(shard.encoded for shard in shards),
         renamed=sum(shard.renamed for shard in shards),
         reused_shards=len(reused),
