@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import io
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from sightword.corpora.families import Families, split_of
+from sightword.corpora.drawing import Drawing, draw
+from sightword.corpora.families import Families, split_of, tie_near_copies
 
 NAMES = st.sampled_from("abcdefghijkl")
 
@@ -47,3 +51,38 @@ def test_splits_never_change():
     found = {name: split_of(name) for name in ("moon", "star", "egg", "39", "cat", "dog", "zebra")}
     others = dict.fromkeys(("cat", "dog", "zebra"), "train")
     assert found == {"moon": "val", "star": "test", "egg": "val", "39": "val", **others}
+
+
+def looks(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return draw(Drawing(file.getvalue()), 64).looks
+
+
+def test_near_copies_are_one_family_whatever_they_are_called():
+    rng = np.random.default_rng(0)
+    smooth = [
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((64, 64)) for _ in range(3)
+    ]
+    one, two, three = (np.asarray(picture).astype(int) for picture in smooth)
+    shown = {
+        "aws": one,
+        "amazon web services": one + rng.integers(-2, 3, one.shape),
+        "cat": two,
+        "dog": three,
+    }
+    families = Families()
+    families.tie(["cat", "kitten"])
+    tie_near_copies(families, list(shown), [looks(pixels) for pixels in shown.values()])
+    assert families.of("aws") == families.of("amazon web services") == "amazon web services"
+    assert [families.of(name) for name in ("cat", "kitten", "dog")] == ["cat", "cat", "dog"]
+
+
+def test_pictures_with_nothing_to_tell_them_by_tie_nothing():
+    faint = [np.full((64, 64, 3), 255) for _ in range(2)]
+    for number, picture in enumerate(faint):
+        picture[:3, 20 * number + 2 : 20 * number + 8] = 200
+    families = Families()
+    tie_near_copies(families, ["a", "b"], [looks(picture) for picture in faint])
+    tie_near_copies(families, [], [])
+    assert families.of("a") != families.of("b")

@@ -20,7 +20,7 @@ from sightword.corpora.archives import Archive
 from sightword.corpora.clipart import ClipArt
 from sightword.corpora.drawing import Drawn, check_installed
 from sightword.corpora.emoji import Emoji
-from sightword.corpora.families import Families, split_of
+from sightword.corpora.families import Families, split_of, tie_near_copies
 from sightword.corpora.fetch import obtain
 from sightword.corpora.icons import Icons
 from sightword.corpora.items import Corpus, Drops, Item
@@ -95,7 +95,10 @@ def build_corpus(
         items = list(corpus.items(found, drops))
     pictures = _drawn(name, items, drops, size, processors(workers))
     families = Families()
-    samples = _dealt_out(_distinct(pictures, families, drops), families)
+    distinct = _distinct(pictures, families, drops)
+    names, looks = [item.ties[0] for item, _ in distinct], [drawn.looks for _, drawn in distinct]
+    tie_near_copies(families, names, looks)
+    samples = _dealt_out(distinct, families)
     try:
         summary = _written(name, out, samples, drops, found, size)
     except OSError as error:

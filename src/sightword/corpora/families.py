@@ -8,8 +8,13 @@ tied together, and whole families are dealt out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, final
+
+import numpy as np
+
+from sightword.corpora import fingerprints
+from sightword.corpora.near import near_pairs
 
 Split = Literal["train", "val", "test"]
 SHARES: tuple[tuple[Split, float], ...] = (("test", 0.05), ("val", 0.05), ("train", 0.9))
@@ -39,6 +44,23 @@ class Families:
             above[name] = above[above[name]]
             name = above[name]
         return name
+
+
+def tie_near_copies(families: Families, names: Sequence[str], looks: Sequence[bytes]) -> None:
+    """Tie what looks nearly the same, whatever it is called: "aws" and "amazon web services".
+
+    Args:
+        families: what is tied already.
+        names: of each picture, one that `families` knows.
+        looks: of each picture, its row of `fingerprints.ROW`; pictures in which there is nothing to tell
+            them by are passed over.
+    """
+    rows = np.frombuffer(b"".join(looks), fingerprints.ROW)
+    places = np.flatnonzero(rows["looks"])
+    pairs, _ = near_pairs(rows["coarse"][places])
+    pairs = places[pairs]
+    for first, second in pairs[fingerprints.agree(rows, pairs, rows)]:
+        families.tie((names[first], names[second]))
 
 
 def split_of(family: str) -> Split:
