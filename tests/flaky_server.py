@@ -39,6 +39,7 @@ class Behaviour:
     always: int = 0
     seed: int = 0
     delay: float = 0.0  # seconds before each answer
+    slow: float = 0.0  # seconds before each 4 KiB of a body
     failed: Counter[str] = field(default_factory=Counter)
     requests: list[tuple[str, str]] = field(default_factory=list)  # path and range of each
     sent: int = 0  # bytes of bodies
@@ -117,10 +118,13 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
             self.end_headers()
             body = whole[start:end]
             body = body[: {"cut": len(body) // 2, "cut to nothing": 0}.get(fate, len(body))]
-            with behaviour.lock:
-                behaviour.sent += len(body)
+            size = 4096 if behaviour.slow else max(1, len(body))
             with suppress(OSError):  # a client that wanted the headers alone has gone
-                self.wfile.write(body)
+                for begin in range(0, len(body), size):
+                    time.sleep(behaviour.slow)
+                    self.wfile.write(body[begin : begin + size])
+                    with behaviour.lock:
+                        behaviour.sent += len(body[begin : begin + size])
 
         def _reset(self) -> None:
             """Close as a machine does that lost its state: without a farewell."""

@@ -16,12 +16,12 @@ from PIL import Image
 from small_shard import write_tar
 from tiny_runs import SIMCLR, opened
 
+from sightword.errors import SightwordError
 from sightword.pairs.reading import Reading
 from sightword.pairs.remote.ahead import Ahead
 from sightword.pairs.remote.patience import Patience
 from sightword.pairs.sources import open_pairs
 from sightword.training.feed import Steps
-from sightword.training.session import Session
 from sightword.training.supply import load_steps
 from sightword.words import Batch
 
@@ -66,19 +66,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def session(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTWORD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return opened(tmp_path / "run", folder, f"clip + {SIMCLR}")
 
 
-@pytest.fixture
-def steps(session: Session) -> Steps:
-    return session.steps(None)
+@pytest.fixture(scope="module")
+def steps(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Steps:
+    return opened(tmp_path_factory.mktemp("run") / "run", folder, f"clip + {SIMCLR}").steps(None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def wanted(steps: Steps) -> list[Seen]:
     found = [seen(steps[step]) for step in range(STEPS)]
     assert {epoch for batch in found for epoch in batch.epochs} == {0, 1}
@@ -108,8 +107,24 @@ def test_from_a_local_disk(steps: Steps, wanted: list[Seen], workers: int) -> No
     assert list(run(steps, workers)) == wanted
 
 
-@pytest.mark.parametrize("workers", [0, 1, 4])
-@pytest.mark.parametrize("room", ["for all", "for two"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shards_that_disappear_end_a_run_with_one_line(
+    steps: Steps, folder: Path, tmp_path: Path, workers: int
+) -> None:
+    behaviour = Behaviour(folder)
+    with serving(behaviour) as url:
+        remote = from_network(steps, url)
+        for copy in (tmp_path / "cache" / "shards").glob("*.tar"):
+            copy.unlink()
+        behaviour.always = 404
+        with pytest.raises(SightwordError, match=r"/0000\d\.tar' is not there \(HTTP 404\)") as error:
+            list(run(remote, workers))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("room", "workers"), [("for all", 0), ("for all", 1), ("for all", 4), ("for two", 0), ("for two", 4)]
+)
 def test_from_a_server_that_fails_one_request_in_ten(
     steps: Steps, wanted: list[Seen], folder: Path, workers: int, room: str
 ) -> None:

@@ -13,11 +13,13 @@ from sightword.errors import SightwordError
 from sightword.pairs.remote.at_once import Stop, at_once
 from sightword.pairs.remote.bar import Bar
 from sightword.pairs.remote.cache import ShardCache
-from sightword.pairs.remote.file import NotThere, Remote, Store
+from sightword.pairs.remote.file import INDEXED, NotThere, Remote, Store
 from sightword.pairs.remote.patience import persist
 from sightword.pairs.remote.stores import is_web, store_of
+from sightword.pairs.shelves import RemoteShelf
 
 T = TypeVar("T")
+LOOKED_AT = 2_000  # shards on web servers that are looked at one by one where an index lists them all
 _THREADS = 16
 _FEW = 8  # names in one folder that are asked for one by one rather than by listing it
 _PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
@@ -53,13 +55,14 @@ class _Lookout:
     """Asks stores what there is, and counts what fails on the way."""
 
     def __init__(self, cache: ShardCache) -> None:
-        self.patience = cache.patience
+        self.cache, self.patience = cache, cache.patience
         self.failures = Counter[str]()
         self._lock = threading.Lock()
 
     def tars(self, names: Sequence[str], pattern: str) -> list[Remote]:
         plain = [name for name in names if not _is_pattern(name)]
         known = {remote.address: remote for remote in self._listed(plain)}
+        known |= self._indexed([name for name in plain if name not in known])
         rest = [name for name in plain if name not in known]
         known |= self._looked_at(rest, len(plain), pattern)
         found: list[Remote] = []
@@ -92,6 +95,23 @@ class _Lookout:
         folders = Counter(name.rpartition("/")[0] for name in names if not is_web(name))
         crowded = [folder for folder, count in folders.items() if count > _FEW and not glob.has_magic(folder)]
         return [remote for folder in crowded for remote in self._found(f"{folder}/*")]
+
+    def _indexed(self, names: Sequence[str]) -> dict[str, Remote]:
+        """Very many shards that the index beside them lists, less some that are looked at to see if it fits.
+
+        The others are known by their digest, and held against it when they are first read.
+        """
+        if len(names) <= LOOKED_AT:
+            return {}
+        looked_at = {names[place * (len(names) - 1) // (LOOKED_AT - 1)] for place in range(LOOKED_AT)}
+        found = dict[str, Remote]()
+        for folder in dict.fromkeys(name.rpartition("/")[0] for name in names):
+            index, _ = RemoteShelf(f"{folder}/", [], self.cache).read_index()
+            rows = zip(index.names, index.sizes.tolist(), index.digests(True), strict=True)
+            for name, size, digest in rows:
+                address = f"{folder}/{name}"
+                found[address] = Remote(address, size, f"{INDEXED}{digest.tobytes().hex()}")
+        return {name: found[name] for name in names if name in found and name not in looked_at}
 
     def _looked_at(self, names: Sequence[str], among: int, pattern: str) -> dict[str, Remote]:
         """What lies at each of these addresses.

@@ -134,13 +134,15 @@ def _failed(address: str, error: Exception) -> Exception:
         return SightwordError(f"'{address}' has a certificate that cannot be trusted: {cause.verify_message}")
     if isinstance(cause, TimeoutError):
         return Transient("timed out")
+    if isinstance(cause, ssl.SSLError):
+        return Transient("TLS failed")
     if isinstance(cause, socket.gaierror):
         return Transient(_UNKNOWN if cause.errno == socket.EAI_NONAME else "name lookup failed")
     if isinstance(cause, OSError):
         return Transient(errno.errorcode.get(cause.errno or 0, type(cause).__name__))
-    if isinstance(cause, http.client.InvalidURL | ValueError):
+    if isinstance(cause, http.client.InvalidURL | ValueError | str):
         return SightwordError(f"'{address}' is no address that can be read: {cause}")
-    return Transient(str(cause) if isinstance(cause, str) else type(cause).__name__)
+    return Transient(type(cause).__name__)
 
 
 def _retry_after(value: str) -> float:
