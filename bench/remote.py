@@ -1,8 +1,8 @@
 """How fast shards on a web server are read, against the same on the local disk: `python bench/remote.py`.
 
 A server process on the loopback serves tars of JPEG files; a reader takes the files of a run's batches in
-their order, without decoding them. So what is measured is what fetching, caching and finding files cost; a real
-network adds its own time, which fetching ahead hides as long as it is faster than training reads.
+their order, without decoding them. So what is measured is what fetching, caching and finding files cost; a
+real network adds its own time, which fetching ahead hides as long as it is faster than training reads.
 """
 
 from __future__ import annotations
