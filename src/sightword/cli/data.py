@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,24 @@ def _pack(flags: given.Pack) -> None:
     print(pack(flags.source, Path(flags.out), options, reading(flags.tables, flags.captionless)).line())
 
 
+def _check(flags: given.Check) -> None:
+    from sightword.corpora.check import check
+    from sightword.corpora.checked import CheckOptions
+
+    options = CheckOptions(
+        split=flags.split,
+        share=flags.share,
+        against=tuple(part for part in flags.against.split(",") if part),
+        ranks=flags.ranks,
+        loaders=flags.loaders,
+        processes=flags.workers,
+    )
+    checked = check(flags.source, Path(flags.out), options, reading(flags.tables, flags.captionless))
+    print("\n".join(checked.lines()))
+    if not checked.whole:
+        sys.exit(checked.exit_code)
+
+
 def _corpus(flags: given.Corpus) -> None:
     from sightword.corpora.build import build_corpus
 
@@ -58,4 +77,26 @@ def _corpus(flags: given.Corpus) -> None:
     print(f"licences and sources: {flags.out}/LICENSES.md; next: sightword data stats {flags.out}")
 
 
-_COMMANDS: dict[type, Callable[..., None]] = {given.Pack: _pack, given.Corpus: _corpus}
+def _index(flags: given.Index) -> None:
+    from sightword.pairs.places import tars
+    from sightword.pairs.remote.cache import ShardCache
+    from sightword.pairs.remote.stores import is_address
+    from sightword.pairs.survey import index_shards
+
+    how = Reading()
+    cache = ShardCache(how.shard_cache_gib, how.patience) if is_address(flags.source) else None
+    for index in index_shards(tars(flags.source, cache), cache):
+        left_out = index.report.left_out()
+        print(
+            f"{index.place}: {index.report.samples:,} pairs in {index.shards:,} shards,"
+            f" {index.bytes / 1e9:,.2f} GB; data hash {index.data_hash}"
+            + (f"; left out: {left_out}" if left_out else "")
+        )
+
+
+_COMMANDS: dict[type, Callable[..., None]] = {
+    given.Pack: _pack,
+    given.Check: _check,
+    given.Index: _index,
+    given.Corpus: _corpus,
+}

