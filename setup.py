@@ -12,8 +12,8 @@ setup(
     ext_modules=[
         Extension(
             "sightword.views.native._kernel",
-            sources=[NATIVE + name for name in ("kernel.c", "axis.c", "jpeg.c")],
-            depends=[NATIVE + name for name in ("kernel.h", "pixels.h", "transpose.h", "jpeg62.h")],
+            sources=[NATIVE + name for name in ("kernel.c", "axis.c", "jpeg.c", "huffman.c")],
+            depends=[NATIVE + name for name in ("kernel.h", "pixels.h", "transpose.h", "jpeg62.h", "huffman.h")],
             # Floating point as it is written: the same pixels on every processor and from the Python code.
             extra_compile_args=[
                 "-std=gnu11",

@@ -12,6 +12,7 @@
 enum { MOST = 4000000 };
 
 JpegLibrary *open_jpeg(const char *path);
+void sightword_own_entropy(JpegLibrary *, int);
 void sightword_sizes(const JpegLibrary *, const uint8_t *const *, const int64_t *, int64_t, int64_t, int64_t *);
 void sightword_jpegs(const JpegLibrary *, const uint8_t *const *, const int64_t *, int64_t, int64_t, int64_t,
                      const View *, int64_t, int, uint8_t *, double *);
@@ -57,20 +58,30 @@ static void run_pixels(int64_t rows, int64_t columns, const View *views, int lev
     free(pixels);
 }
 
-/* 1 when the file was taken. */
-static int run(const JpegLibrary *library, const uint8_t *file, int64_t bytes, int level) {
+/* 1 when the file was taken. What the kernel's own entropy decoder takes, libjpeg's must take as well, and alike. */
+static int run(JpegLibrary *library, const uint8_t *file, int64_t bytes, int level) {
     const uint8_t *files[1] = {file};
     int64_t size[2];
     sightword_sizes(library, files, &bytes, 1, MOST, size);
     if (size[0] == 0) return 0;
     View views[2] = {make_view(size[0], size[1]), make_view(size[0], size[1])};
-    uint8_t taken = 1;
+    uint8_t taken[2] = {1, 1}, *first[2];
     double seconds[2] = {0, 0};
-    sightword_jpegs(library, files, &bytes, 0, 1, MOST, views, 2, level, &taken, seconds);
-    if (taken && size[0] * size[1] < 100000) run_pixels(size[0], size[1], views, level);
+    for (int own = 1; own >= 0; own--) {
+        sightword_own_entropy(library, own);
+        sightword_jpegs(library, files, &bytes, 0, 1, MOST, views, 2, level, &taken[own], seconds);
+        for (int v = 0; v < 2 && taken[own]; v++) {
+            size_t room = (size_t)(3 * views[v].size * views[v].size);
+            if (own) first[v] = memcpy(malloc(room), views[v].out, room);
+            else if (taken[1] && memcmp(first[v], views[v].out, room)) abort();
+        }
+    }
+    if (taken[1] && !taken[0]) abort();
+    for (int v = 0; v < 2 && taken[1]; v++) free(first[v]);
+    if (taken[0] && size[0] * size[1] < 100000) run_pixels(size[0], size[1], views, level);
     drop_view(&views[0]);
     drop_view(&views[1]);
-    return taken;
+    return taken[1];
 }
 
 int main(int count, char **arguments) {

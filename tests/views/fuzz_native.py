@@ -110,7 +110,10 @@ def build(folder: Path) -> Path | None:
         return None
     program = folder / "fuzz"
     flags = ["-std=gnu11", "-O1", "-g", "-ffp-contract=off", "-fsanitize=address,undefined"]
-    sources = [HERE / "fuzz_native.c", *(SOURCES / name for name in ("kernel.c", "axis.c", "jpeg.c"))]
+    sources = [
+        HERE / "fuzz_native.c",
+        *(SOURCES / name for name in ("kernel.c", "axis.c", "jpeg.c", "huffman.c")),
+    ]
     command = [*compiler.split(), *flags, "-fno-sanitize-recover=all", *map(str, sources), "-o", str(program)]
     done = subprocess.run([*command, "-lm", "-ldl"], capture_output=True, text=True)
     return program if done.returncode == 0 else None

@@ -3,6 +3,7 @@
    Colours are left as they are stored, often at half the resolution: undoing that is a part of resampling.
    Whatever is not plain, and whatever the library complains of, is not taken: the caller decodes it otherwise. */
 
+#include "huffman.h"
 #include "jpeg62.h"
 #include "kernel.h"
 #include "transpose.h"
@@ -20,11 +21,13 @@ struct JpegLibrary {
     unsigned (*read_raw)(JpegDecompress *, uint8_t ***planes, unsigned lines);
     int (*finish)(JpegDecompress *);
     void (*destroy)(JpegDecompress *);
+    int own_entropy; /* whether `huffman.c` decodes what it can: only where that was tried out, see library.py */
 };
 
 typedef struct {
     JpegDecompress info;
     JpegErrors errors;
+    Scan scan;
     jmp_buf refused;
 } Reader;
 
@@ -127,7 +130,7 @@ int read_size(const JpegLibrary *library, const uint8_t *file, size_t bytes, int
 
 /* In eighths: the smallest at which each of the sample's crops still has as many pixels as its view. */
 static int choose_scale(const View *views, int64_t count, int64_t row) {
-    for (int eighths = 1; eighths < 8; eighths *= 2) {
+    for (int eighths = 1; eighths < 8 && count > 0; eighths *= 2) {
         int enough = 1;
         for (int64_t v = 0; v < count; v++) {
             const int64_t *box = views[v].boxes + 4 * row, wanted = 8 * views[v].size;
@@ -201,6 +204,16 @@ static int read_planes(const JpegLibrary *library, JpegDecompress *info, Scratch
     return 0;
 }
 
+static int decode_mcu(JpegDecompress *info, int16_t (**blocks)[64]) {
+    if (decode_unit(info, &((Reader *)info->client_data)->scan, blocks)) refuse(info);
+    return 1;
+}
+
+/* Whether the library's entropy decoder is replaced by ours from now on. */
+void sightword_own_entropy(JpegLibrary *library, int wanted) {
+    library->own_entropy = wanted;
+}
+
 /* The file's planes, no larger than the views of this row need them; -1 where it is not taken. */
 int read_picture(const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most, const View *views,
                  int64_t count, int64_t row, Scratch *memory, Picture *picture) {
@@ -216,6 +229,7 @@ int read_picture(const JpegLibrary *library, const uint8_t *file, size_t bytes, 
             info->raw_data_out = 1;
             picture->scale = eighths / 8.0;
             library->start(info);
+            if (library->own_entropy && open_scan(info, memory, &reader.scan)) info->entropy->decode_mcu = decode_mcu;
             picture->colours = info->num_components;
             picture->rows = info->output_height;
             picture->columns = info->output_width;

@@ -43,11 +43,22 @@ typedef struct {
     void *private[2];
 } JpegComponent;
 
+/* Of what the library keeps to itself: the entropy decoder, whose first two fields are these in every version. */
+typedef struct {
+    void (*start_pass)(JpegDecompress *);
+    int (*decode_mcu)(JpegDecompress *, int16_t (**blocks)[64]);
+} JpegEntropy;
+
+typedef struct {
+    const uint8_t *next_input_byte;
+    size_t bytes_in_buffer;
+} JpegSource; /* and functions */
+
 struct JpegDecompress {
     JpegErrors *err;
     void *mem, *progress, *client_data;
     int is_decompressor, global_state;
-    void *src;
+    JpegSource *src;
     unsigned image_width, image_height;
     int num_components, jpeg_color_space, out_color_space;
     unsigned scale_num, scale_denom;
@@ -61,7 +72,8 @@ struct JpegDecompress {
     unsigned input_iMCU_row;
     int output_scan_number;
     unsigned output_iMCU_row;
-    void *coef_bits, *coding_tables[12];
+    void *coef_bits, *quantisation[4];
+    uint8_t *huffman_tables[2][4]; /* DC, AC: how many codes of lengths 0 to 16, then 256 symbols */
     int data_precision;
     JpegComponent *comp_info;
     int progressive_mode, arith_code;
@@ -78,10 +90,12 @@ struct JpegDecompress {
     unsigned total_iMCU_rows;
     void *sample_range_limit;
     int comps_in_scan;
-    void *cur_comp_info[4];
+    JpegComponent *cur_comp_info[4];
     unsigned MCUs[2];
     int blocks_in_MCU, MCU_membership[10], spectrum[4], unread_marker;
-    void *parts[11];
+    void *parts_before[6];
+    JpegEntropy *entropy;
+    void *parts_after[4];
 };
 
 #endif

@@ -96,6 +96,23 @@ void sightword_sizes(const JpegLibrary *library, const uint8_t *const *files, co
     }
 }
 
+/* The file's planes one after the other, as read at full size; how many samples, or -1 if that is not `room`. */
+int64_t sightword_planes(const JpegLibrary *library, const uint8_t *file, int64_t bytes, int64_t most, int16_t *out,
+                         int64_t room) {
+    Scratch memory = {0};
+    Picture picture = {0};
+    int64_t count = 0;
+    if (read_picture(library, file, (size_t)bytes, most, NULL, 0, 0, &memory, &picture)) room = -1;
+    for (int c = 0; c < picture.colours; c++) {
+        const Plane *plane = &picture.planes[c];
+        for (int64_t y = 0; y < plane->rows; y++)
+            for (int64_t x = 0; x < plane->columns && count < room; x++)
+                out[count++] = plane->samples[x * plane->pitch + y];
+    }
+    let_go(&memory);
+    return count == room ? count : -1;
+}
+
 /* Every view of these rows' JPEGs. `taken` becomes 0 for rows that must be made in another way.
 
    `seconds` (decoding, views) grow by this thread's processor time. */

@@ -60,7 +60,7 @@ typedef struct {
 /* Memory by purpose, kept from picture to picture. */
 enum {
     PLANE_Y, PLANE_CB, PLANE_CR, STRIP, TAPS, WEIGHTS = TAPS + 4, SUMS = WEIGHTS + 4, ACROSS, DOWN_Y, DOWN_CB,
-    DOWN_CR, LINES, TURNED, LEVELS, PURPOSES
+    DOWN_CR, LINES, TURNED, LEVELS, ENTROPY, TABLES, PURPOSES
 };
 
 typedef struct {

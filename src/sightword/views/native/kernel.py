@@ -118,13 +118,7 @@ def views_of_pixels(
 
     def work(first: int, last: int) -> None:
         if library.functions.sightword_pixels(
-            pictures,
-            ctypes.c_void_p(sizes.ctypes.data),
-            ctypes.c_int64(first),
-            ctypes.c_int64(last),
-            job.views,
-            ctypes.c_int64(len(views)),
-            ctypes.c_int(library.level),
+            pictures, sizes.ctypes.data, first, last, job.views, len(views), library.level
         ):
             raise MemoryError("no memory for making views")
 
@@ -163,11 +157,8 @@ def views_of_jpegs(
     if library.jpeg is not None:
         pointers = (ctypes.c_char_p * len(files))(*files)
         lengths = np.array([len(file) if file else 0 for file in files], dtype=np.int64)
-        shared = ctypes.c_void_p(library.jpeg), pointers, ctypes.c_void_p(lengths.ctypes.data)
-        pixels = ctypes.c_int64(most)
-        library.functions.sightword_sizes(
-            *shared, ctypes.c_int64(len(files)), pixels, ctypes.c_void_p(sizes.ctypes.data)
-        )
+        shared = library.jpeg, pointers, lengths.ctypes.data
+        library.functions.sightword_sizes(*shared, len(files), most, sizes.ctypes.data)
         taken[:] = sizes[:, 0] > 0
     drawn = {view: draw(view, np.maximum(sizes, 1), seed, ids, epochs) for view in views}
     job = _Job(drawn)
@@ -176,14 +167,14 @@ def views_of_jpegs(
         spent = np.zeros(2)
         library.functions.sightword_jpegs(
             *shared,
-            ctypes.c_int64(first),
-            ctypes.c_int64(last),
-            pixels,
+            first,
+            last,
+            most,
             job.views,
-            ctypes.c_int64(len(views)),
-            ctypes.c_int(library.level),
-            ctypes.c_void_p(taken.ctypes.data),
-            ctypes.c_void_p(spent.ctypes.data),
+            len(views),
+            library.level,
+            taken.ctypes.data,
+            spent.ctypes.data,
         )
         seconds.append(spent)
 
