@@ -7,23 +7,27 @@ needed. One binary holds code for several sets of instructions and chooses when 
 from setuptools import Extension, setup
 
 NATIVE = "src/sightword/views/native/"
+SOURCES = ("kernel.c", "axis.c", "jpeg.c", "huffman.c")
+HEADERS = ("kernel.h", "pixels.h", "transpose.h", "huffman.h", "jpeg62.h")
+
+# Floating point as it is written: the same pixels on every processor, and those of the Python code.
+FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffinite-math-only",
+    "-fno-signed-zeros",
+)
 
 setup(
     ext_modules=[
         Extension(
             "sightword.views.native._kernel",
-            sources=[NATIVE + name for name in ("kernel.c", "axis.c", "jpeg.c", "huffman.c")],
-            depends=[NATIVE + name for name in ("kernel.h", "pixels.h", "transpose.h", "jpeg62.h", "huffman.h")],
-            # Floating point as it is written: the same pixels on every processor and from the Python code.
-            extra_compile_args=[
-                "-std=gnu11",
-                "-O3",
-                "-ffp-contract=off",
-                "-fno-math-errno",
-                "-fno-trapping-math",
-                "-ffinite-math-only",
-                "-fno-signed-zeros",
-            ],
+            sources=[NATIVE + name for name in SOURCES],
+            depends=[NATIVE + name for name in HEADERS],
+            extra_compile_args=list(FLAGS),
             libraries=["m", "dl"],
             optional=True,
         )
