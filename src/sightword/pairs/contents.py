@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 
 SIDECAR = ".index.npz"  # behind a tar's name: its index
-CORPUS = "shards.index.parquet"  # in a folder of tars: the index of all
+CORPUS = "shards.index.arrow"  # in a folder of tars: the index of all
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class IndexReport:
     without_caption: int = 0
     empty_captions: int = 0  # nothing but white space: left out
     bad_json: int = 0  # not a JSON object: the sample is left out
+    not_utf8: int = 0  # captions of another encoding: the sample is left out
     duplicates: int = 0  # a second picture, caption or json of one key: the first counts
     links: int = 0  # links, devices and sparse files
     ignored: int = 0  # files of other kinds
     bad_rows: int = 0  # lines of a table that cannot be read
+    damaged_shards: int = 0  # of which only what can still be found is served
 
     def __add__(self, other: IndexReport) -> IndexReport:
         mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
@@ -83,6 +85,8 @@ class Index:
     digest: str
     whole: str
     report: IndexReport
+    bad: Sequence[tuple[str, str]] = ()  # samples left out that somebody should mend: key, reason
+    damages: Sequence[str] = ()  # places where the tar cannot be walked
 
     def rows(self, split: str, captionless: bool = False) -> Int64[np.ndarray, " m"]:
         """The samples of one split, of all when it is empty; those without captions only where wanted."""

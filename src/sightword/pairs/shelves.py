@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from sightword.pairs.examine import examine_tars
 from sightword.pairs.files import cache_dir, write_to_cache, write_whole
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
-from sightword.pairs.remote.indices import examine, index_of_remote
+from sightword.pairs.remote.indices import examine
 from sightword.pairs.remote.stores import read_file
 
 LOOKED_AT = 20_000  # local shards whose size is looked at when a data set is opened
@@ -33,7 +32,7 @@ class Shelf(ABC):
     """Shards of one folder.
 
     Args:
-        folder: where they lie.
+        folder: where they lie, with its last slash; empty for the working folder.
         names: of the files, in the order that is wanted.
     """
 
@@ -75,9 +74,9 @@ class Shelf(ABC):
     @property
     def _cached(self) -> str:
         """Where in the cache an index lies that cannot lie beside the shards."""
-        place = self.folder if "://" in self.folder else os.path.realpath(self.folder)
+        place = self.folder if "://" in self.folder else os.path.realpath(self.folder or ".")
         key = hashlib.blake2b(place.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        return f"index/{key}.parquet"
+        return f"index/{key}.arrow"
 
     def _from_cache(self) -> tuple[CorpusIndex, str]:
         return _read(cache_dir() / self._cached)
@@ -111,14 +110,14 @@ class LocalShelf(Shelf):
 
     def examined(self, rows: Sequence[int]) -> list[Described]:
         names = [self.names[row] for row in rows]
-        found = examine_tars([os.path.join(self.folder, name) for name in names])
+        found = examine_tars([self.folder + name for name in names])
         return [Described(name, size, facts) for name, (size, facts) in zip(names, found, strict=True)]
 
     def still_there(self, name: str) -> bool:
-        return os.path.isfile(os.path.join(self.folder, name))
+        return os.path.isfile(self.folder + name)
 
     def _look(self, rows: Int64[np.ndarray, " n"]) -> list[int]:
-        paths = [os.path.join(self.folder, self.names[row]) for row in rows.tolist()]
+        paths = [self.folder + self.names[row] for row in rows.tolist()]
         try:
             return [os.stat(path).st_size for path in paths]
         except OSError as error:
@@ -137,14 +136,14 @@ class RemoteShelf(Shelf):
 
     def read_index(self) -> tuple[CorpusIndex, str]:
         try:
-            content = read_file(f"{self.folder}/{CORPUS}", self.cache.patience)
+            content = read_file(f"{self.folder}{CORPUS}", self.cache.patience)
         except SightwordError as error:
             # Some stores answer that nothing is there with a refusal; our own copy may do.
             index, _ = self._from_cache()
             return index, "" if len(index) else str(error)
         if content is None:
             return self._from_cache()
-        return _read(io.BytesIO(content))
+        return _parsed(content)
 
     def write_index(self, index: CorpusIndex) -> str:
         return str(write_to_cache(self._cached, index.write))
@@ -154,20 +153,27 @@ class RemoteShelf(Shelf):
 
     def examined(self, rows: Sequence[int]) -> list[Described]:
         remotes = [self.remotes[row] for row in rows]
-        examine(remotes, self.cache)
+        found = examine(remotes, self.cache)
         return [
-            Described(self.names[row], remote.size, index_of_remote(remote, self.cache).facts)
-            for row, remote in zip(rows, remotes, strict=True)
+            Described(self.names[row], self.remotes[row].size, facts)
+            for row, facts in zip(rows, found, strict=True)
         ]
 
     def still_there(self, name: str) -> bool:
         return True  # a shard that is not is told of when it is asked for
 
 
-def _read(file: Path | io.BytesIO) -> tuple[CorpusIndex, str]:
+def _read(path: Path) -> tuple[CorpusIndex, str]:
     try:
-        return CorpusIndex.read(file), ""
+        return _parsed(path.read_bytes())
     except FileNotFoundError:
         return CorpusIndex.of(()), ""
+    except OSError as error:
+        return CorpusIndex.of(()), str(error)
+
+
+def _parsed(content: bytes) -> tuple[CorpusIndex, str]:
+    try:
+        return CorpusIndex.read(content), ""
     except UNREADABLE as error:
         return CorpusIndex.of(()), str(error) or type(error).__name__

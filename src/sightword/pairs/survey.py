@@ -99,20 +99,30 @@ def _by_folder(
 ) -> tuple[dict[str, list[str | Remote]], Int64[np.ndarray, " n"]]:
     """The places of each folder, and from their order there the rows in the order that was asked for."""
     folders = dict[str, list[str | Remote]]()
-    numbers = list[tuple[str, int]]()
     for place in places:
-        folder = os.path.dirname(place) if isinstance(place, str) else place.address.rpartition("/")[0]
-        mine = folders.setdefault(folder, [])
-        numbers.append((folder, len(mine)))
-        mine.append(place)
+        folders.setdefault(_cut(place)[0], []).append(place)
+    if len(folders) == 1:
+        return folders, np.arange(len(places))
     starts = dict(zip(folders, np.cumsum([0, *map(len, folders.values())]).tolist(), strict=False))
-    return folders, np.array([starts[folder] + number for folder, number in numbers], dtype=np.int64)
+    rows = np.empty(len(places), dtype=np.int64)
+    for number, place in enumerate(places):
+        folder, _ = _cut(place)
+        rows[number] = starts[folder]
+        starts[folder] += 1
+    return folders, rows
+
+
+def _cut(place: str | Remote) -> tuple[str, str]:
+    """Folder, with its last slash, and name of a shard."""
+    whole = place.address if isinstance(place, Remote) else place.replace(os.sep, "/")
+    folder, slash, name = whole.rpartition("/")
+    return folder + slash, name
 
 
 def _shelf(folder: str, places: Sequence[str | Remote], cache: ShardCache | None) -> Shelf:
     remotes = [place for place in places if isinstance(place, Remote)]
     if not remotes:
-        return LocalShelf(folder, [os.path.basename(place) for place in places if isinstance(place, str)])
+        return LocalShelf(folder, [_cut(place)[1] for place in places])
     assert cache is not None, "remote shards need a cache"
     return RemoteShelf(folder, remotes, cache)
 
@@ -137,18 +147,20 @@ def _of_shelf(shelf: Shelf, where: str) -> Survey:
 
 def rows_of(index: CorpusIndex, names: Sequence[str]) -> Int64[np.ndarray, " n"]:
     """The row of each name, -1 for those that an index does not know."""
-    if index.names == names:
+    if index.lists(names):
         return np.arange(len(names), dtype=np.int64)
     numbers = {name: number for number, name in enumerate(index.names)}
     return np.array([numbers.get(name, -1) for name in names], dtype=np.int64)
 
 
 def _check_missing(known: CorpusIndex, shelf: Shelf, where: str) -> None:
+    if known.lists(shelf.names):
+        return
     there = set(shelf.names)
     missing = [name for name in _meant(known.names, where) if name not in there]
     if missing:
         raise SightwordError(
-            f"{len(missing):,} of the {len(known):,} shards in the index '{shelf.folder}/{CORPUS}' are "
+            f"{len(missing):,} of the {len(known):,} shards in the index '{shelf.folder}{CORPUS}' are "
             f"missing, first '{missing[0]}'; bring them back, or leave them out with: {_renew(shelf)}"
         )
 
@@ -170,7 +182,7 @@ def _older(shelf: Shelf, additional: Sequence[str], changed: int) -> str:
     )
     what += [f"{changed:,} of another size"] if changed else []
     return (
-        f"the index '{shelf.folder}/{CORPUS}' is older than its shards: there are {' and '.join(what)}, "
+        f"the index '{shelf.folder}{CORPUS}' is older than its shards: there are {' and '.join(what)}, "
         f"which were examined by themselves; renew it with: {_renew(shelf)}"
     )
 
@@ -183,4 +195,4 @@ def _unusable(shelf: Shelf, why: str) -> str:
 
 
 def _renew(shelf: Shelf) -> str:
-    return f"sightword data index '{shelf.folder}/'"
+    return f"sightword data index '{shelf.folder or '.'}'"
