@@ -251,10 +251,10 @@ def test_all_captions_of_a_sample_count(tmp_path: Path) -> None:
 
 def test_few_shards_are_noted_only_when_asked(tmp_path: Path) -> None:
     path = shard(tmp_path / "a.tar", 0, 2)
-    found = check(str(path), tmp_path / "out", CheckOptions(ranks=2, workers=2, processes=1))
+    found = check(str(path), tmp_path / "out", CheckOptions(ranks=2, loaders=2, processes=1))
     assert found.counts == {"few-shards": 1}
     assert found.whole
-    assert "1 shards for 2 ranks x 2 workers" in listed(tmp_path / "out", "few-shards")[0][1]
+    assert "1 shards for 2 ranks x 2 loaders" in listed(tmp_path / "out", "few-shards")[0][1]
     assert not check(str(path), tmp_path / "out", CheckOptions(ranks=1, processes=1)).counts
 
 
@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         check(str(shard(tmp_path / "a.tar", 0, 1)), tmp_path / "out", ALONE)
 
 
-@pytest.mark.parametrize("options", [{"share": 1.5}, {"share": -1.0}, {"ranks": -1}, {"workers": 0}])
+@pytest.mark.parametrize("options", [{"share": 1.5}, {"share": -1.0}, {"ranks": -1}, {"loaders": 0}])
 def test_options_that_cannot_be_are_told(options: dict[str, float]) -> None:
     with pytest.raises(SightwordError, match=f"--{next(iter(options))}"):
         CheckOptions(**options)  # type: ignore[arg-type]

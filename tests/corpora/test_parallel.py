@@ -65,5 +65,5 @@ def test_without_a_terminal_a_line_now_and_then(
 def test_workers_are_counted() -> None:
     assert processors(3) == 3
     assert processors(0) >= 1
-    with pytest.raises(SightwordError, match="--processes"):
+    with pytest.raises(SightwordError, match="--workers"):
         processors(-1)

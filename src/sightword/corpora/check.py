@@ -195,13 +195,13 @@ def _conclude(
 
 def _judge_shards(findings: Findings, source: str, shards: int, options: CheckOptions) -> None:
     """Our order reads any shard from any worker, so this concerns other loaders alone."""
-    needed = options.ranks * options.workers
+    needed = options.ranks * options.loaders
     if shards < needed:
         findings.add(
             Kind.FEW_SHARDS,
             source,
             "",
-            f"{shards} shards for {options.ranks} ranks x {options.workers} workers: webdataset and "
-            "open_clip give each worker shards of its own, so some get none and hang or repeat; sightword "
+            f"{shards} shards for {options.ranks} ranks x {options.loaders} loaders: webdataset and "
+            "open_clip give each loader shards of its own, so some get none and hang or repeat; sightword "
             "does not mind",
         )

@@ -18,7 +18,7 @@ class CheckOptions:
         split: only samples whose json says so.
         share: of the pictures that are decoded and compared; structure and captions are always examined.
         against: test sets, as `evaluate --on` or `--data` name them: none of their pictures should be here.
-        ranks, workers: of a training run: are there enough shards for loaders that need one each?
+        ranks, loaders: processes of a training run, and loaders of each: are there shards for all of them?
         processes: how many work at once; 0: one for each processor.
     """
 
@@ -26,14 +26,14 @@ class CheckOptions:
     share: float = 1.0
     against: tuple[str, ...] = ()
     ranks: int = 0
-    workers: int = 1
+    loaders: int = 1
     processes: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
             raise SightwordError(f"--share is a share of the pictures from 0 to 1, found {self.share:g}")
-        if self.ranks < 0 or self.workers < 1:
-            raise SightwordError(f"--ranks and --workers are counts, found {self.ranks} and {self.workers}")
+        if self.ranks < 0 or self.loaders < 1:
+            raise SightwordError(f"--ranks and --loaders are counts, found {self.ranks} and {self.loaders}")
 
 
 @dataclass(frozen=True)

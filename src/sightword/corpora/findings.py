@@ -39,7 +39,7 @@ class Kind(Enum):
     OTHER_FILES = "other-files", False, "files that are not read", "nothing, if that is meant"
     SAME_PICTURE = "same-picture", False, "pictures that come again, the same bytes", "keep one of each"
     NEAR_COPY = "near-copy", False, "pictures that look like an earlier one", "keep one of each"
-    FEW_SHARDS = "few-shards", False, "fewer shards than loader workers", "pack with a smaller --per-shard"
+    FEW_SHARDS = "few-shards", False, "fewer shards than loaders", "pack with a smaller --per-shard"
 
     def __init__(self, title: str, problem: bool, meaning: str, do: str) -> None:
         self.title, self.problem, self.meaning, self.do = title, problem, meaning, do

@@ -32,7 +32,7 @@ _here: tuple[Any, Any] = (None, None)  # in a worker process: its context and th
 def processors(wanted: int) -> int:
     """How many processes to use: as wanted, or one for each processor that we may use."""
     if wanted < 0:
-        raise SightwordError(f"--processes must be 0 (one for each processor) or more, found {wanted}")
+        raise SightwordError(f"--workers must be 0 (one for each processor) or more, found {wanted}")
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return wanted or allowed or 1
 
@@ -84,7 +84,7 @@ def _pooled(task: Task, context: Any, jobs: Iterator[Any], count: int, progress:
     except BrokenProcessPool as error:
         raise SightwordError(
             "a worker process died, mostly for lack of memory; run the same command again with "
-            "fewer --processes"
+            "fewer --workers"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
