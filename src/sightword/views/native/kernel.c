@@ -81,6 +81,10 @@ static uint8_t *place(const View *view, int64_t row) {
     return view->out + row * 3 * view->size * view->size;
 }
 
+int sightword_version(void) {
+    return VERSION;
+}
+
 const char *sightword_instructions(int level) {
     return choose(level)->name;
 }

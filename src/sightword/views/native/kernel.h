@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 enum {
+    VERSION = 1, /* of the functions and structures that library.py and kernel.py know: they ask for it */
     LANES = 32,     /* values that loops may overrun their end by: every buffer has room for them */
     LEVEL_BITS = 6, /* planes and sums are in 64ths of a level, which leaves 16 bits room for colours */
 };

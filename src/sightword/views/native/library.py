@@ -32,6 +32,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see kernel.c a
     ),
     "sightword_pixels": (_INT, _POINTER, _POINTER, _LONG, _LONG, _POINTER, _LONG, _INT),
 }
+VERSION = 1  # of kernel.h
 WIDEST = 2  # instructions: 0 plain C, 1 AVX2, 2 AVX-512, as far as the processor has them
 
 
@@ -62,8 +63,8 @@ def native(setting: str) -> Library | None:
     functions = _functions()
     if functions is None:
         log.warning(
-            "views are made without the native kernel, several times slower: it was not built."
-            " Install a C compiler (gcc or clang), then install sightword again"
+            "views are made without the native kernel, several times slower: it was not built, or from other"
+            " sources. Install a C compiler (gcc or clang), then install sightword again"
         )
         return None
     jpeg = next((handle for path in jpeg_paths() if (handle := functions.open_jpeg(path))), None)
@@ -86,7 +87,9 @@ def _functions() -> ctypes.CDLL | None:
     file = Path(__file__).with_name("_kernel" + str(sysconfig.get_config_var("EXT_SUFFIX")))
     try:
         functions = ctypes.CDLL(str(file))
-    except OSError:
+        if functions.sightword_version() != VERSION:
+            return None
+    except (OSError, AttributeError):  # not built; built from other sources
         return None
     for name, (result, *arguments) in _SIGNATURES.items():
         function = getattr(functions, name)
