@@ -38,6 +38,7 @@ class ObjectStores(Store):
     def look(self, address: str) -> Remote:
         def ask() -> Mapping[str, Any]:
             files, path = _opened(address)
+            files.invalidate_cache(path)  # what it remembers of an earlier listing may be old
             found: Mapping[str, Any] = files.info(path)
             return found
 
@@ -54,7 +55,6 @@ class ObjectStores(Store):
                     yield piece[: end - begin]
                 raise Transient("cut short")
             yield piece
-        _opened(remote.address)[0].invalidate_cache()
         if not remote.is_still(now := self.look(remote.address)):
             raise Changed(remote, now)
 
