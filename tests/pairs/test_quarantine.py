@@ -69,6 +69,19 @@ def test_a_whole_pass_is_judged_exactly(tmp_path):
         quarantine.add(_bad(2), seen=4000)
 
 
+def test_what_was_left_out_at_opening_is_listed_and_not_judged_again(tmp_path):
+    file = tmp_path / "q.jsonl"
+    for before in (0, 1):  # begun, and resumed
+        quarantine = Quarantine(file, max_bad=0.05, size=20)
+        quarantine.list([("a.tar", "is damaged"), ("b", "is not UTF-8")])
+        assert len(quarantine) == before
+        quarantine.add(_bad(1), seen=20)
+        assert len(quarantine) == 1
+    assert [json.loads(line)["key"] for line in file.read_text().splitlines()] == ["a.tar", "b", "key1"]
+    with pytest.raises(SightwordError, match=r"2 of 20 samples are unreadable.*first key1"):
+        quarantine.add(_bad(2), seen=20)
+
+
 def test_nothing_bad_is_allowed_at_zero(tmp_path):
     with pytest.raises(SightwordError):
         Quarantine(tmp_path / "q.jsonl", max_bad=0.0, size=1000).add(_bad(1), seen=256)

@@ -11,9 +11,9 @@ from typing import Any
 from sightword.corpora.findings import Kind
 from sightword.corpora.looking import Look, Looked, Looking
 from sightword.corpora.parallel import Tick
-from sightword.corpora.salvage import Damage, File, survey
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.index import PICTURES
+from sightword.pairs.salvage import Damage, File, survey
 from sightword.pairs.tar import Tar
 
 SMALLEST, LARGEST = 16 << 20, 128 << 20  # bytes of a tar that one job examines
@@ -47,7 +47,7 @@ class Group:
 
 
 def part_size(size: int, processes: int) -> int:
-    """How much of a tar one job should examine, of `size` bytes in all: each part walks the whole tar first."""
+    """How much of a tar one job should examine, of `size` bytes in all: each walks its whole tar first."""
     return max(SMALLEST, min(LARGEST, size // (4 * processes)))
 
 
@@ -103,9 +103,7 @@ def _tell_of_all(
     look: Look, files: Sequence[File], damages: Sequence[Damage], groups: Sequence[Group]
 ) -> None:
     for damage in damages:
-        skipped = damage.end - damage.start
-        more = f"; {skipped:,} bytes passed over, the next file is at byte {damage.end:,}" if skipped else ""
-        look.add(Kind.DAMAGED_SHARD, "", damage.reason + more)
+        look.add(Kind.DAMAGED_SHARD, "", damage.told())
     known = {file.offset for group in groups for file in group.files}
     others = [file for file in files if file.offset not in known]
     if others:

@@ -75,7 +75,7 @@ def pack(
             many samples are unreadable.
     """
     started = time.monotonic()
-    pairs = open_pairs(source, options.split, reading)
+    pairs = open_pairs(source, options.split, dataclasses.replace(reading, max_bad=options.max_bad))
     packing = begin(pairs, out, options, reading)
     reused = {number: shard for number in range(packing.shards) if (shard := finished(packing, number))}
     shards = _write_rest(packing, reused, options)
@@ -119,7 +119,10 @@ def _told(
 ) -> Packed:
     """Read the result back, and write the records."""
     out, samples = packing.out, sum(shard.successes for shard in shards)
-    bad = [
+    bad: list[dict[str, object]] = [
+        {"number": None, "key": key, "reason": reason} for key, reason in packing.pairs.unreadable
+    ]
+    bad += [
         {"number": bad.number, "key": bad.key, "reason": bad.reason} for shard in shards for bad in shard.bad
     ]
     lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in bad)

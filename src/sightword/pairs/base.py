@@ -53,6 +53,14 @@ class Pairs(ABC):
         return ()
 
     @property
+    def unreadable(self) -> Sequence[tuple[str, str]]:
+        """What was found bad when these were opened, and left out: key (or name of a shard) and reason.
+
+        Samples that turn out bad when they are read raise `BadSample`, and are not among these.
+        """
+        return ()
+
+    @property
     def parts(self) -> tuple[int, ...]:
         """How many of `counts` belong to each of the sources that `::` joined."""
         return (len(self.counts),)

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -21,8 +20,10 @@ from sightword.pairs.walk import PICTURES as PICTURES
 from sightword.pairs.walk import Tick, build
 from sightword.pairs.walk import decode_caption as decode_caption
 
-VERSION = 2  # of a stored index
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+VERSION = 3  # of a stored index
+UNREADABLE = (
+    Exception,
+)  # on damaged bytes zip, numpy and json raise anything, and an index can be built again
 _EDGE = 4096
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def index_of(tar: Tar, tick: Tick = lambda size: None) -> Index:
         tick: told of bytes as they are done, in all as many as the tar has.
 
     Raises:
-        SightwordError: the tar is cut short or damaged, or a caption is not UTF-8.
+        SightwordError: the disk cannot read the tar.
     """
     stamp = _stamp(tar)
     index = _stored(tar, stamp, read_index)
@@ -66,7 +67,7 @@ def facts_of(tar: Tar, tick: Tick = lambda size: None) -> ShardFacts:
 
 def write_index(file: BinaryIO, index: Index, stamp: Mapping[str, Any]) -> None:
     """Store an index, with what says for which shard it is."""
-    about = {"stamp": stamp, "facts": dataclasses.asdict(index.facts)}
+    about = {"stamp": stamp, "facts": dataclasses.asdict(index.facts), "seal": _seal(index)}
     buffer = io.BytesIO()  # a zip is written with seeks back and forth; the file gets it in one piece
     np.savez(
         buffer,
@@ -76,6 +77,7 @@ def write_index(file: BinaryIO, index: Index, stamp: Mapping[str, Any]) -> None:
         splits=index.splits,
         captioned=index.captioned,
         hashes=index.hashes,
+        left_out=_bytes([list(index.bad), list(index.damages)]),
     )
     file.write(buffer.getvalue())
 
@@ -86,10 +88,14 @@ def read_index(place: Path, stamp: Mapping[str, Any]) -> Index:
         facts = _facts(stored, stamp)
         names = [name for name, *_ in facts.splits]
         keys = json.loads(stored["keys"].tobytes())
-        spans, splits, captioned = stored["spans"], stored["splits"], stored["captioned"]
-        return Index(
-            spans, keys, splits, names, captioned, stored["hashes"], facts.digest, facts.whole, facts.report
-        )
+        bad, damages = json.loads(stored["left_out"].tobytes())
+        index = Index(
+            stored["spans"], keys, stored["splits"], names, stored["captioned"], stored["hashes"],
+            facts.digest, facts.whole, facts.report, [(key, reason) for key, reason in bad], damages,
+        )  # fmt: skip
+        if _seal(index) != json.loads(stored["about"].tobytes())["seal"]:
+            raise ValueError("the index is damaged")
+        return index
 
 
 def read_facts(place: Path, stamp: Mapping[str, Any]) -> ShardFacts:
@@ -100,6 +106,16 @@ def read_facts(place: Path, stamp: Mapping[str, Any]) -> ShardFacts:
 
 def _bytes(value: object) -> UInt8[np.ndarray, " n"]:
     return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
+
+
+def _seal(index: Index) -> str:
+    """A hash of where everything lies: a place that moved would serve another sample's bytes."""
+    content = hashlib.blake2b(
+        json.dumps([list(index.keys), *index.bad, *index.damages]).encode(), digest_size=16
+    )
+    for array in (index.spans, index.splits, index.captioned, index.hashes):
+        content.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return content.hexdigest()
 
 
 def _facts(stored: Mapping[str, Any], stamp: Mapping[str, Any]) -> ShardFacts:

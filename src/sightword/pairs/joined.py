@@ -58,6 +58,10 @@ class JoinedPairs(Pairs):
         return tuple(chain.from_iterable(source.notes for source in self.sources))
 
     @property
+    def unreadable(self) -> Sequence[tuple[str, str]]:
+        return tuple(chain.from_iterable(source.unreadable for source in self.sources))
+
+    @property
     def parts(self) -> tuple[int, ...]:
         return tuple(len(source.counts) for source in self.sources)
 

@@ -27,9 +27,20 @@ class Quarantine:
     def __init__(self, file: Path, max_bad: float, size: int) -> None:
         self.file, self.max_bad, self.size = file, max_bad, size
         self.reasons = self._read()
+        self._listed = set[str]()
 
     def __len__(self) -> int:
-        return len(self.reasons)
+        """Samples, without what is only listed."""
+        return len(self.reasons) - len(self._listed)
+
+    def list(self, left_out: Iterable[tuple[str, str]]) -> None:
+        """Put what is no part of the data set into the manifest: it was judged when that was opened."""
+        entries = dict(left_out)
+        self._listed |= entries.keys()
+        new = {key: reason for key, reason in entries.items() if key not in self.reasons}
+        if new:
+            self.reasons |= new
+            self._append(new)
 
     def add(self, bad: Iterable[tuple[str, str]], seen: int) -> int:
         """Note a batch's unreadable samples.
@@ -59,7 +70,7 @@ class Quarantine:
             allowed += _SIGMAS * math.sqrt(allowed)  # a count's standard deviation, as Poisson's
         if len(self) <= allowed or judged < min(_ENOUGH, self.size):
             return
-        key, reason = next(iter(self.reasons.items()))
+        key, reason = next((key, why) for key, why in self.reasons.items() if key not in self._listed)
         raise SightwordError(
             f"{len(self):,} of {judged:,} samples are unreadable, more than max_bad = {self.max_bad:g}; "
             f"first {key} ({reason}), all in '{self.file}'; repair the data or set --data.max-bad higher"

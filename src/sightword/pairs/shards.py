@@ -47,7 +47,7 @@ class Shard:
         """A pair.
 
         Raises:
-            BadSample: the disk failed to give it.
+            BadSample: the disk failed to give it, or its words are no longer what they were.
             SightwordError: the tar was cut short after it was opened.
         """
         text = self.text(row)
@@ -56,9 +56,14 @@ class Shard:
     def text(self, row: int) -> Text:
         """A pair's writing alone; errors as `sample`."""
         key = self.index.keys[row]
-        fields: dict[str, Any] = json.loads(self._bytes(row, 2) or b"{}")
-        caption = decode_caption(self._bytes(row, 1), f"{self.tar.name}: {key}.txt").strip()
-        return Text(key, _all_captions(caption, fields.get("captions")), fields)
+        words, described = self._bytes(row, 1), self._bytes(row, 2)
+        try:
+            fields: dict[str, Any] = json.loads(described or b"{}")
+            caption = decode_caption(words, f"{key}.txt").strip()
+            return Text(key, _all_captions(caption, fields.get("captions")), fields)
+        except (ValueError, AttributeError, RecursionError, SightwordError) as error:
+            # The index found them good: these bytes have changed since, under the tar's old time and size.
+            raise BadSample(key, f"its words have changed since the tar was indexed: {error}") from error
 
     def _bytes(self, row: int, slot: int) -> bytes:
         offset, size = self.index.spans[row, 2 * slot : 2 * slot + 2].tolist()
@@ -71,7 +76,8 @@ class Shard:
 def _all_captions(first: str, listed: object) -> tuple[str, ...]:
     """The `.txt`, then the json's `captions`, which may begin with the same one."""
     entries = listed if isinstance(listed, list) else []
-    others = [entry.strip() for entry in entries if isinstance(entry, str) and entry.strip()]
+    texts = (entry.encode(errors="replace").decode().strip() for entry in entries if isinstance(entry, str))
+    others = [text for text in texts if text]  # JSON can spell half characters, which no tokenizer takes
     return tuple(others) if not first or others[:1] == [first] else (first, *others)
 
 
@@ -117,6 +123,11 @@ class Shards:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def name(self, number: int) -> str:
+        """Path or address of a shard."""
+        place = self.places[number]
+        return place if isinstance(place, str) else place.address
 
     def index(self, number: int) -> Index:
         """What lies where in a shard; one that lies elsewhere is not opened for it once it is known.

@@ -53,4 +53,4 @@ def _open_part(part: str, split: str, reading: Reading) -> Pairs:
             return pairs
     cache = ShardCache(reading.shard_cache_gib, reading.patience) if is_address(part) else None
     places = tars(part, cache)
-    return TarPairs(places, part, split, cache, reading.captionless)
+    return TarPairs(places, part, split, cache, reading.captionless, reading.max_bad)

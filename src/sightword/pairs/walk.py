@@ -2,7 +2,8 @@
 
 Members are grouped into samples as webdataset does: the key is the path up to the first dot of the file
 name, the rest is the extension. A pair has one picture and one `.txt` caption that says something; a `.json`
-object is optional. Whatever is left out is counted, in `IndexReport`.
+object is optional. Whatever is left out is counted, in `IndexReport`; what is bad is named as well. Of a
+damaged tar everything that can still be found is described.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -19,6 +20,7 @@ from jaxtyping import UInt64
 
 from sightword.errors import SightwordError
 from sightword.pairs.contents import Index, IndexReport
+from sightword.pairs.salvage import survey
 from sightword.pairs.tar import Member, Tar
 
 PICTURES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "ppm"})
@@ -35,11 +37,19 @@ def build(tar: Tar, tick: Tick = lambda size: None) -> Index:
         tick: told of bytes as they are done, in all as many as the tar has.
 
     Raises:
-        SightwordError: the tar is cut short or damaged, or a caption is not UTF-8.
+        SightwordError: the disk cannot read the tar.
     """
-    steady = _Steady(tick, tar.stat.st_size)
-    groups, counts = _group(tar, steady)
+    try:
+        return _built(tar, _Steady(tick, tar.stat.st_size))
+    except OSError as error:
+        raise SightwordError(
+            f"cannot read '{tar.name}': {error.strerror or error}; copy it to another disk, or fetch it again"
+        ) from error
+
+
+def _built(tar: Tar, steady: _Steady) -> Index:
     found = _Found()
+    groups, counts = _walked(tar, steady, found)
     for key, group in groups.items():
         reason = _describe(tar, key, group, found)
         if reason:
@@ -54,8 +64,8 @@ def decode_caption(data: bytes, where: str) -> str:
     """A caption's text.
 
     Raises:
-        SightwordError: it is not UTF-8. Leaving such captions out would drop every caption with an accent
-            and keep the rest, a bias that nobody sees, so the data set is refused as a whole.
+        SightwordError: it is not UTF-8. Leaving such captions out drops every caption with an accent and
+            keeps the rest, so more than a few of them are a reason to refuse a data set as a whole.
     """
     try:
         return data.decode("utf-8-sig")
@@ -79,13 +89,15 @@ class _Found:
     def __init__(self) -> None:
         self.spans, self.keys = list[list[int]](), list[str]()
         self.splits, self.names, self.captioned = list[int](), dict[str, int](), list[bool]()
+        self.bad, self.damages = list[tuple[str, str]](), list[str]()
         self.pairs, self.all = (hashlib.blake2b(digest_size=16) for _ in range(2))
 
     def add(self, key: str, members: _Group, split: object, captioned: bool, *content: bytes) -> None:
         spans = [member[1:3] if member else (0, 0) for member in members]
         self.keys.append(key)
         self.spans.append([number for span in spans for number in span])
-        self.splits.append(self.names.setdefault(split, len(self.names)) if isinstance(split, str) else -1)
+        name = split.encode(errors="replace").decode() if isinstance(split, str) else None
+        self.splits.append(self.names.setdefault(name, len(self.names)) if name is not None else -1)
         self.captioned.append(captioned)
         for digest in (self.all, self.pairs) if captioned else (self.all,):
             _add(digest, key.encode(), *content)
@@ -101,6 +113,8 @@ class _Found:
             digest=self.pairs.hexdigest(),
             whole=self.all.hexdigest(),
             report=IndexReport(samples=sum(self.captioned), **counts),
+            bad=self.bad,
+            damages=self.damages,
         )
 
 
@@ -116,17 +130,32 @@ def _describe(tar: Tar, key: str, group: _Group, found: _Found) -> str:
     parsed = _object(described) if described else {}
     words = _whole(tar, caption) if caption else b""
     if parsed is None:
+        found.bad.append((key, "its json is not an object that can be read"))
         return "bad_json" if caption else "without_caption"
-    says = bool(caption and decode_caption(words, f"{tar.name}: {caption.name}").strip())
+    try:
+        says = bool(caption and decode_caption(words, caption.name).strip())
+    except SightwordError as error:
+        found.bad.append((key, str(error)))
+        return "not_utf8"
     content = struct.pack("<q", picture.size), _tail(tar, picture), words, described
     found.add(key, group, parsed.get("split"), says, *content)
     return "" if says else "empty_captions" if caption else "without_caption"
 
 
-def _group(tar: Tar, steady: _Steady) -> tuple[dict[str, _Group], dict[str, int]]:
+def _walked(tar: Tar, steady: _Steady, found: _Found) -> tuple[dict[str, _Group], dict[str, int]]:
+    try:
+        return _group(tar.members(), steady)
+    except SightwordError:
+        files, damages = survey(tar)
+    found.damages += [damage.told() for damage in damages]
+    groups, counts = _group((Member(*file[:3], b"", file.regular) for file in files), steady)
+    return groups, counts | {"damaged_shards": 1}
+
+
+def _group(members: Iterable[Member], steady: _Steady) -> tuple[dict[str, _Group], dict[str, int]]:
     names = [field.name for field in dataclasses.fields(IndexReport) if field.name != "samples"]
     groups, counts = dict[str, _Group](), dict.fromkeys(names, 0)
-    for member in tar.members():
+    for member in members:
         steady.at(member.offset)
         folder, slash, file = member.name.rpartition("/")
         stem, _, extension = file.partition(".")

@@ -34,6 +34,7 @@ from sightword.training.progress import Bar
 from sightword.training.records import Records, open_sinks, read_records
 from sightword.training.session import Session, begin, config_digest, resume
 from sightword.training.supply import Supply
+from sightword.views.on_device import finished
 from sightword.words import Batch
 
 Watch = Callable[[Model], Sequence[Mapping[str, Any]]]
@@ -89,6 +90,7 @@ class Loop:
         session = self.session
         for one in session.notes:
             self.say(one)
+        session.quarantine.list(session.unreadable)
         if session.start >= session.total:
             return self._finish_again()
         sinks = open_sinks(self.config.report_to, self.out, asdict(self.config), session.start)
@@ -153,7 +155,7 @@ class Loop:
         for batch in batches:
             seen += len(batch.keys)
             self.session.quarantine.add(batch.bad, seen)
-            yield batch.to(self.session.device)
+            yield finished(batch.to(self.session.device))
             bar.advance(None)
 
     def _batches(self, steps: Steps, first: int, total: int) -> Supply:
@@ -171,6 +173,8 @@ class Loop:
         """One step and its record; returns what to show of it, when it was recorded."""
         with self.clock.waiting():
             batch = next(batches).to(self.session.device)
+        with self.clock.preparing():
+            batch = finished(batch)
         self.input.add(batch)
         seen = int(self.state["samples"]) + len(batch.keys)
         self.session.quarantine.add(batch.bad, 2 * seen if batch.sight else seen)  # of both sources

@@ -30,6 +30,7 @@ from sightword.training.pretrainer import Pretrainer
 from sightword.training.records import check_sinks, digest
 from sightword.training.setup import (
     build_pretrainer,
+    choose_colourer,
     choose_device,
     make_tokenizer,
     reads_captions,
@@ -77,6 +78,13 @@ class Session:
             else digest(self.pairs.data_hash + self.sight.data_hash)
         )
 
+    @property
+    def unreadable(self) -> Iterator[tuple[str, str]]:
+        """What was left out when the data was opened, for the manifest: key and reason."""
+        yield from self.pairs.unreadable
+        for key, reason in self.sight.unreadable if self.sight is not None else ():
+            yield f"sight:{key}", reason
+
     def steps(self, store: DecodedStore | None, sight_store: DecodedStore | None = None) -> Steps:
         """The run's batches, indexed by step; a store holds pictures that are decoded already."""
         config = self.config
@@ -91,6 +99,7 @@ class Session:
             config.seed,
             timetable,
             store,
+            colour=choose_colourer(config, self.device),
         )
         if self.sight is None:
             return steps
@@ -258,8 +267,9 @@ def _mixing(session: Session) -> tuple[str, ...]:
 def _same_reading(data: DataConfig) -> DataConfig:
     """Without what changes neither which samples there are nor how they are shown."""
     return dataclasses.replace(
-        data, workers=0, cache_mib=0, max_bad=0.0, path="", sight="", image_root="", shard_cache_gib=0.0
-    )
+        data, workers=0, cache_mib=0, max_bad=0.0, path="", sight="", image_root="", shard_cache_gib=0.0,
+        colour="auto",
+    )  # fmt: skip
 
 
 def reading_of(data: DataConfig, captionless: bool) -> Reading:
@@ -270,6 +280,7 @@ def reading_of(data: DataConfig, captionless: bool) -> Reading:
         separator=data.separator,
         image_root=data.image_root,
         captionless=captionless,
+        max_bad=data.max_bad,
         shard_cache_gib=data.shard_cache_gib,
     )
 

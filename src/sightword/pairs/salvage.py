@@ -1,4 +1,4 @@
-"""All that a damaged tar still holds: before the damage, and after it."""
+"""Floor 3. All that a damaged tar still holds: before the damage, and after it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class Damage(NamedTuple):
     start: int
     end: int  # where the next header was found, or the tar ends
     reason: str
+
+    def told(self) -> str:
+        """In words, with what was passed over."""
+        skipped = self.end - self.start
+        return self.reason + (
+            f"; {skipped:,} bytes passed over, the next file is at byte {self.end:,}" if skipped else ""
+        )
 
 
 def survey(tar: Tar) -> tuple[list[File], list[Damage]]:
@@ -81,5 +88,5 @@ def _headers(tar: Tar, position: int) -> Iterator[int]:
 
 def _reason(error: Exception, tar: Tar) -> str:
     """What the reader says, without the name of the tar, which is said beside it, and without its advice."""
-    told = str(error).removeprefix(f"'{tar.path}' ").partition("; ")[0].partition(" (if it is known")[0]
+    told = str(error).removeprefix(f"'{tar.name}' ").partition("; ")[0].partition(" (if it is known")[0]
     return told if isinstance(error, SightwordError) else f"the disk cannot read it: {told}"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_shard import write_tar
 
-from sightword.corpora.salvage import survey
+from sightword.pairs.salvage import survey
 from sightword.pairs.tar import Tar
 
 CONTENT = {f"{number:03}.txt": f"caption {number} ".encode() * (number * 30) for number in range(8)}
