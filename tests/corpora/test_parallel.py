@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +35,42 @@ def test_every_job_is_done_once(workers: int) -> None:
     watch = Watch("squares", 40)
     found = list(in_processes(squared, 3, range(40), workers, watch))
     assert sorted(found) == [(job, 3 * job**2) for job in range(40)]
+
+
+INTERRUPTED = """
+import sys, time
+from sightword.corpora.parallel import Watch, in_processes
+
+def slow(context, job, tick):
+    print("begun", flush=True)
+    for _ in range(600):
+        time.sleep(0.1)
+        tick(1)
+
+if __name__ == "__main__":
+    try:
+        list(in_processes(slow, 0, range(4), 2, Watch("slow", 4)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_ends_all_processes_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "interrupted.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 20
+    assert b"Traceback" not in said
 
 
 def test_no_jobs_give_nothing() -> None:

@@ -6,10 +6,12 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -26,7 +28,7 @@ Task = Callable[[Any, Any, Tick], Any]  # (context, job, tick) -> result
 _LOOK = 0.25  # seconds between looks at how far the processes are
 _LINES = 15.0  # seconds between lines where the output is not a terminal
 _AHEAD = 2  # jobs a process has waiting, so that none is ever idle
-_here: tuple[Any, Any] = (None, None)  # in a worker process: its context and the counter shared by all
+_here: tuple[Any, Any, Any] = (None, None, None)  # in a worker process: its context, how far all are, stop
 
 
 def processors(wanted: int) -> int:
@@ -68,12 +70,14 @@ def _pooled(task: Task, context: Any, jobs: Iterator[Any], count: int, progress:
     # Forked processes would inherit locks that other threads hold (pyarrow's, the bar's): start afresh.
     spawn = multiprocessing.get_context("spawn")
     done = spawn.Value(ctypes.c_int64, 0)
-    pool = ProcessPoolExecutor(count, spawn, _begin, (context, done))
+    stop = spawn.Value(ctypes.c_bool, False)
+    pool = ProcessPoolExecutor(count, spawn, _begin, (context, done, stop))
     running = set[Future[Any]]()
     try:
         while True:
             for job in jobs:
-                running.add(pool.submit(_run, task, job))
+                with _deaf():  # a process is started when the first job for it is handed in
+                    running.add(pool.submit(_run, task, job))
                 if len(running) >= _AHEAD * count:
                     break
             if not running:
@@ -87,23 +91,42 @@ def _pooled(task: Task, context: Any, jobs: Iterator[Any], count: int, progress:
             "fewer --workers"
         ) from error
     finally:
+        stop.value = True  # after an error, or Ctrl-C, jobs under way end at their next tick
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(context: Any, done: Any) -> None:
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started here never hear Ctrl-C: it is for the parent, which ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin(context: Any, done: Any, stop: Any) -> None:
     global _here
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    _here = (context, done)
+    _here = (context, done, stop)
 
 
 def _run(task: Task, job: Any) -> Any:
-    context, done = _here
+    context, done, stop = _here
 
     def tick(count: int) -> None:
+        if stop.value:
+            raise _StoppedError
         with done.get_lock():
             done.value += count
 
     return task(context, job, tick)
+
+
+class _StoppedError(Exception):
+    """Nobody waits for this job any more."""
 
 
 class Watch:
