@@ -73,9 +73,7 @@ def make(folder: Path, shards: int, samples: int) -> int:
         count = samples + (number % 2 * 2 - 1) * (number // 2 % 100) * (number < shards // 2 * 2)
         report = IndexReport(samples=count)
         described.append(Described(name, size, ShardFacts(report, 0, digest, digest, (("train", count, 0),))))
-    with (folder / CORPUS).open("wb") as file:
-        CorpusIndex.of(described).write(file)
-    return (folder / CORPUS).stat().st_size
+    return (folder / CORPUS).write_bytes(CorpusIndex.of(described).packed())
 
 
 def fresh(folder: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import BinaryIO, final
+from typing import final
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ class Described:
 
 @final
 class CorpusIndex:
-    """Facts of many shards, a row each. `read` and `write` keep them, `of` makes them."""
+    """Facts of many shards, a row each. `of` makes it, `packed` and `read` keep it."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
@@ -61,7 +61,7 @@ class CorpusIndex:
 
     @classmethod
     def read(cls, content: bytes) -> CorpusIndex:
-        """What `write` wrote. Raises one of `UNREADABLE` when it is not whole."""
+        """What `packed` packed. Raises one of `UNREADABLE` when it is not whole."""
         with pa.ipc.open_file(pa.py_buffer(content)) as reader:
             about = json.loads((reader.schema.metadata or {})[_ABOUT])
             if about["version"] != _VERSION or not reader.schema.equals(SCHEMA):
@@ -72,8 +72,8 @@ class CorpusIndex:
             raise ValueError("it is damaged")
         return index
 
-    def write(self, file: BinaryIO) -> None:
-        """Write it to an open file."""
+    def packed(self) -> bytes:
+        """The content of its file."""
         about = {
             "version": _VERSION,
             "fingerprint": self._fingerprint(),
@@ -81,8 +81,11 @@ class CorpusIndex:
             "samples": int(self.counts().sum()),
         }
         schema = SCHEMA.with_metadata({_ABOUT: json.dumps(about).encode()})
-        with pa.ipc.new_file(file, schema) as writer:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, schema) as writer:
             writer.write_batch(self.batch)
+        content: bytes = sink.getvalue().to_pybytes()
+        return content
 
     def __len__(self) -> int:
         return int(self.batch.num_rows)

@@ -91,11 +91,11 @@ class LocalShelf(Shelf):
         return (index, why) if len(index) or why else self._from_cache()
 
     def write_index(self, index: CorpusIndex) -> str:
-        beside = Path(self.folder, CORPUS)
+        beside, content = Path(self.folder, CORPUS), index.packed()
         try:
-            write_whole(beside, index.write)
+            write_whole(beside, lambda file: file.write(content))
         except OSError:
-            return str(write_to_cache(self._cached, index.write))
+            return str(write_to_cache(self._cached, lambda file: file.write(content)))
         return str(beside)
 
     def sizes(self) -> Int64[np.ndarray, " n"]:
@@ -146,7 +146,8 @@ class RemoteShelf(Shelf):
         return _parsed(content)
 
     def write_index(self, index: CorpusIndex) -> str:
-        return str(write_to_cache(self._cached, index.write))
+        content = index.packed()
+        return str(write_to_cache(self._cached, lambda file: file.write(content)))
 
     def sizes(self) -> Int64[np.ndarray, " n"]:
         return np.array([remote.size for remote in self.remotes], dtype=np.int64)

@@ -56,12 +56,12 @@ def survey(places: Sequence[str | Remote], where: str, cache: ShardCache | None 
     Raises:
         SightwordError: a shard that an index lists is missing, or one cannot be read or is damaged.
     """
-    folders, rows = _by_folder(places)
-    surveys = [_of_shelf(_shelf(folder, mine, cache), where) for folder, mine in folders.items()]
+    shelves, rows = _shelves(places, cache)
+    surveys = [_of_shelf(shelf, where) for shelf in shelves]
     index = surveys[0].index
     for other in surveys[1:]:
         index += other.index
-    if len(folders) > 1:
+    if len(shelves) > 1:
         index = index.take(rows)
     return Survey(index, tuple(note for found in surveys for note in found.notes))
 
@@ -78,8 +78,8 @@ def index_shards(places: Sequence[str | Remote], cache: ShardCache | None = None
     Raises:
         SightwordError: a shard cannot be read or is damaged, or the index cannot be written.
     """
-    folders, _ = _by_folder(places)
-    return [_indexed(_shelf(folder, mine, cache)) for folder, mine in folders.items()]
+    shelves, _ = _shelves(places, cache)
+    return [_indexed(shelf) for shelf in shelves]
 
 
 def _indexed(shelf: Shelf) -> Indexed:
@@ -94,35 +94,32 @@ def _indexed(shelf: Shelf) -> Indexed:
     return Indexed(place, len(index), int(index.sizes.sum()), pictures, index.report(), index.data_hash())
 
 
-def _by_folder(
-    places: Sequence[str | Remote],
-) -> tuple[dict[str, list[str | Remote]], Int64[np.ndarray, " n"]]:
-    """The places of each folder, and from their order there the rows in the order that was asked for."""
-    folders = dict[str, list[str | Remote]]()
-    for place in places:
-        folders.setdefault(_cut(place)[0], []).append(place)
-    if len(folders) == 1:
-        return folders, np.arange(len(places))
-    starts = dict(zip(folders, np.cumsum([0, *map(len, folders.values())]).tolist(), strict=False))
-    rows = np.empty(len(places), dtype=np.int64)
-    for number, place in enumerate(places):
-        folder, _ = _cut(place)
-        rows[number] = starts[folder]
-        starts[folder] += 1
-    return folders, rows
+def _shelves(
+    places: Sequence[str | Remote], cache: ShardCache | None
+) -> tuple[list[Shelf], Int64[np.ndarray, " n"]]:
+    """A shelf for each folder, and from their shards' order the rows in the order that was asked for."""
+    paths = [place.address if isinstance(place, Remote) else place for place in places]
+    folder, ends = _folder(paths[0]), (min(paths), max(paths))  # between which all others lie
+    together = all(end.startswith(folder) for end in ends)
+    if together and "/" not in "".join([path[len(folder) :] for path in paths]):
+        return [_shelf(folder, places, cache)], np.arange(len(places))
+    folders = dict[str, list[int]]()
+    for number, path in enumerate(paths):
+        folders.setdefault(_folder(path), []).append(number)
+    shelves = [_shelf(where, [places[i] for i in mine], cache) for where, mine in folders.items()]
+    return shelves, np.argsort(np.concatenate([np.array(mine) for mine in folders.values()]))
 
 
-def _cut(place: str | Remote) -> tuple[str, str]:
-    """Folder, with its last slash, and name of a shard."""
-    whole = place.address if isinstance(place, Remote) else place.replace(os.sep, "/")
-    folder, slash, name = whole.rpartition("/")
-    return folder + slash, name
+def _folder(path: str) -> str:
+    """Where a shard lies, with the last slash."""
+    folder, slash, _ = path.rpartition("/")
+    return folder + slash
 
 
 def _shelf(folder: str, places: Sequence[str | Remote], cache: ShardCache | None) -> Shelf:
     remotes = [place for place in places if isinstance(place, Remote)]
     if not remotes:
-        return LocalShelf(folder, [_cut(place)[1] for place in places])
+        return LocalShelf(folder, [place[len(folder) :] for place in places if isinstance(place, str)])
     assert cache is not None, "remote shards need a cache"
     return RemoteShelf(folder, remotes, cache)
 

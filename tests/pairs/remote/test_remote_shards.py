@@ -236,8 +236,7 @@ def test_an_index_beside_the_shards_saves_fetching_and_looking(
 ) -> None:
     monkeypatch.setattr(listing, "LOOKED_AT", 2)
     index = survey([str(shards / f"{n:05d}.tar") for n in range(5)], str(shards)).index
-    with (shards / CORPUS).open("wb") as file:
-        index.write(file)
+    (shards / CORPUS).write_bytes(index.packed())
     behaviour = Behaviour(shards)
     with serving(behaviour) as url:
         where = url + "/{00000..00004}.tar"
