@@ -14,6 +14,7 @@ import torch
 from sightword.config import Config
 from sightword.errors import SightwordError
 from sightword.objectives.base import Objective
+from sightword.pairs.remote.transfers import Transfers
 from sightword.randomness import stream
 from sightword.training import checkpoint
 from sightword.training.alarms import Alarms
@@ -307,8 +308,17 @@ class Loop:
     def _record_end(self, records: Records) -> None:
         waited, making = self.clock.waited_share, self.input.overall()
         records.write("end", **self._done(), seconds=round(self.state["seconds"], 3), data_wait=waited)
+        self._record_transfers(records)
         if making and self.session.total - self.session.start >= _WORTH_A_VERDICT:
             self.say(verdict(waited, making))
+
+    def _record_transfers(self, records: Records) -> None:
+        """What was fetched from elsewhere, and what failed meanwhile."""
+        sources = [pairs for pairs in (self.session.pairs, self.session.sight) if pairs is not None]
+        transfers = sum((pairs.transfers for pairs in sources), Transfers())
+        if transfers.bytes or transfers.failures:
+            records.write("transfers", **self._done(), **asdict(transfers))
+            self.say(str(transfers))
 
     def _done(self) -> dict[str, Any]:
         state = self.state

@@ -18,6 +18,7 @@ from sightword.pairs.mixture import make_order
 from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
 from sightword.pairs.reading import Reading
+from sightword.pairs.remote.ahead import cache_note
 from sightword.pairs.sources import open_pairs
 from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
@@ -247,6 +248,9 @@ def _left_out(session: Session) -> Iterator[str]:
     data = session.config.data
     for place, pairs in ((data.path, session.pairs), (data.sight, session.sight)):
         yield from pairs.notes if pairs is not None else ()
+        room = cache_note(pairs, data.window, data.shard_cache_gib) if pairs is not None else ""
+        if room:
+            yield room
         left_out = pairs.report.left_out() if pairs is not None else ""
         if left_out:
             yield f"left out of {place}: {left_out}; sightword data check names each"

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sightword.config import DataConfig
 from sightword.errors import SightwordError
+from sightword.pairs.remote.ahead import Ahead
 from sightword.training.feed import Steps
 from sightword.training.input import STARVED
 from sightword.training.interrupt import ignore_in_worker
@@ -51,6 +52,8 @@ class Supply:
         self._auto = config.workers < 0
         self._next = first
         self._open = ExitStack()
+        sources = [one for one in (steps, steps.sight) if one is not None]
+        self._ahead = [Ahead(s.pairs, s.order, s.batch_size, config.window) for s in sources]
 
     def __enter__(self) -> Supply:
         self._start()
@@ -67,6 +70,7 @@ class Supply:
     def __next__(self) -> Batch:
         batch = next(self._batches)
         self._next = batch.step + 1
+        self._look_ahead()
         return batch
 
     def heed(self, waited: float, seconds: float, making: Mapping[str, float], steps: int) -> int:
@@ -95,6 +99,12 @@ class Supply:
         self._open = ExitStack()
         loader = load_steps(self.steps, self._next, self.total, self.workers, self.cuda)
         self._batches = self._open.enter_context(loader)
+        self._look_ahead()  # in threads of this process: after the workers were forked
+
+    def _look_ahead(self) -> None:
+        """Have the shards fetched that the next steps read."""
+        for ahead in self._ahead:
+            ahead(self._next, self.total)
 
 
 def cores() -> int:
