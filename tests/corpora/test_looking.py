@@ -36,10 +36,10 @@ def test_files_of_a_job(tmp_path: Path) -> None:
 
 
 def test_a_share_is_drawn_by_keys(tmp_path: Path) -> None:
-    keys = [str(number) for number in range(2000)]
+    keys = [str(number) for number in range(600)]
     some = [looking(tmp_path, 0.3).decodes(key) for key in keys]
     assert some == [looking(tmp_path, 0.3).decodes(key) for key in keys]
-    assert abs(np.mean(some) - 0.3) < 0.05  # five standard deviations
+    assert abs(np.mean(some) - 0.3) < 0.1  # five standard deviations
     more = [looking(tmp_path, 0.6).decodes(key) for key in keys]
     assert all(later for later, sooner in zip(more, some, strict=True) if sooner)
 

@@ -290,9 +290,11 @@ def test_killed_and_run_again_it_writes_what_it_would_have_written(tmp_path: Pat
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    (out / ".00029.tar.torn").write_bytes(b"as a kill in the middle of a shard leaves it")
     left = len(list(out.glob("*_stats.json")))
     assert left < 30
     told = pack(str(source), out, options)
     assert left <= told.reused_shards < 30
+    assert not list(out.glob(".*.tar.*"))
     pack(str(source), tmp_path / "whole", options)
     assert tars_of(out) == tars_of(tmp_path / "whole")

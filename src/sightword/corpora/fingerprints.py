@@ -44,6 +44,9 @@ def looks(
 ) -> tuple[int, UInt64[np.ndarray, 4], UInt8[np.ndarray, 48], bool]:
     """`coarse`, `fine`, `colours`, and whether there is anything to tell it by."""
     picture = Image.fromarray(pixels)
+    picture = picture.reduce(
+        max(1, min(picture.size) // (4 * _SIDE))
+    )  # whole pixels' means: fast, and enough
     gray = picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     levels = np.asarray(gray, dtype=np.float64)
     frequencies = _COSINES @ levels @ _COSINES.T

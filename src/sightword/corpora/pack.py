@@ -131,6 +131,8 @@ def _told(
         raise SightwordError(
             f"none of the {len(packing.pairs):,} samples could be packed; see '{out / QUARANTINE}'"
         )
+    for torn in out.glob(".*.tar.*"):  # of calls that were killed
+        torn.unlink(missing_ok=True)
     index_shards([str(packing.tar(shard.number)) for shard in shards])
     packed = open_pairs(str(out), reading=reading)
     if len(packed) != samples:
