@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 
 import numpy as np
@@ -12,6 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sightword.errors import BadSample
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: a quarter GiB of RGB
+SCANS = 16  # a progressive JPEG of the largest size has at most; smaller ones may have more (most have 10)
+_FORMATS = "JPEG MPO PNG WEBP GIF BMP DIB TIFF PPM AVIF ICO JPEG2000".split()  # not EPS: Pillow would run it
+_JPEG, _SCAN = b"\xff\xd8", b"\xff\xda"
 
 
 def decode(
@@ -20,7 +25,7 @@ def decode(
     """A picture as RGB, rows x columns x 3.
 
     JPEG is read by libjpeg-turbo directly, all else (and the JPEGs that it refuses, e.g. CMYK) by Pillow.
-    EXIF's orientation is applied; transparent pictures are laid on white; of animations the first
+    EXIF's orientation is applied, as far as it can be read; transparent pictures are laid on white; of animations the first
     frame counts; 16 bits a channel become their upper 8.
 
     Args:
@@ -31,12 +36,13 @@ def decode(
             neither side gets shorter than this. Deviation where it is used: less detail in small crops.
 
     Raises:
-        BadSample: not a picture, cut short, broken, too large, or of a kind that has no colours.
+        BadSample: not a picture, cut short, broken, too large, made to take long, or of a kind that has no
+            colours.
     """
     if not data:
         raise BadSample(key, "the file is empty")
     try:
-        if data[:2] == b"\xff\xd8":
+        if data[:2] == _JPEG:
             pixels = _decode_jpeg(data, max_pixels, shortest)
             if pixels is not None:
                 return pixels
@@ -60,6 +66,7 @@ def _decode_jpeg(data: bytes, max_pixels: int, shortest: int) -> UInt8[np.ndarra
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         _check_size(width, height, max_pixels)
+        _check_scans(data, width * height, max_pixels)
         if colours not in ("YCbCr", "Gray", "RGB"):
             return None
         least = max(0, shortest)
@@ -70,28 +77,59 @@ def _decode_jpeg(data: bytes, max_pixels: int, shortest: int) -> UInt8[np.ndarra
 
 
 def is_upright_jpeg(data: bytes) -> bool:
-    """Whether this starts as a JPEG that no camera's orientation turns; False where that cannot be read."""
+    """Whether this starts as a JPEG of few scans that no camera's orientation turns; False if in doubt."""
     try:
-        return data[:2] == b"\xff\xd8" and not _is_turned(data)
+        return data[:2] == _JPEG and not _is_turned(data) and data.count(_SCAN) <= SCANS
     except Exception:  # as in `decode`, which will say what is wrong
         return False
 
 
 def _is_turned(data: bytes) -> bool:
-    return data.find(b"Exif\x00\x00", 0, 65_536) >= 0 and _orientation(data) > 1
+    return _has_exif(data) and _orientation(data) > 1
+
+
+def _has_exif(data: bytes) -> bool:
+    """Whether one of the segments before the picture itself is EXIF's; or, of broken ones, its name is there."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and 0xC0 <= data[at + 1] < 0xFF:
+        if data[at + 1] == 0xDA:  # the picture
+            return False
+        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\x00\x00":
+            return True
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return b"Exif\x00\x00" in data[:65_536]
 
 
 def _orientation(data: bytes) -> int:
     with Image.open(io.BytesIO(data)) as image:
-        return int(image.getexif().get(0x0112, 1))
+        try:
+            return int(image.getexif().get(0x0112, 1))
+        except Exception:  # the picture may be good all the same
+            return 1
 
 
 def _decode_any(data: bytes, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
-    webp = ["WEBP"] if data[8:12] == b"WEBP" else None  # spares Pillow from asking every other format first
-    with Image.open(io.BytesIO(data), formats=webp) as opened:
+    formats = ["WEBP"] if data[8:12] == b"WEBP" else _formats()  # spares Pillow from asking all the others
+    with Image.open(io.BytesIO(data), formats=formats) as opened:
         _check_size(*opened.size, max_pixels)
-        image = _to_rgb(ImageOps.exif_transpose(opened))
+        if data[:2] == _JPEG:
+            _check_scans(data, opened.width * opened.height, max_pixels)
+        image = _to_rgb(_upright(opened))
     return np.array(image, dtype=np.uint8)
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Those that this Pillow was built with."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as the camera says; as it is where that cannot be understood."""
+    with contextlib.suppress(Exception):
+        return ImageOps.exif_transpose(image)
+    return image
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -99,6 +137,13 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise _RefusedError(f"{width} x {height} pixels: there is nothing in it")
     if width * height > max_pixels:
         raise _RefusedError(f"{width} x {height} pixels are more than the limit of {max_pixels}")
+
+
+def _check_scans(data: bytes, pixels: int, max_pixels: int) -> None:
+    """Each scan goes over the whole picture again, so that a few kilobytes could keep a reader for minutes."""
+    scans = data.count(_SCAN)
+    if scans * pixels > SCANS * max_pixels:
+        raise _RefusedError(f"{scans} scans over {pixels} pixels would take too long")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
