@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from sightword.config import Config, load
 from sightword.pairs.sources import open_pairs
 from sightword.training.checkpoint import newest
+from sightword.training.data import own_pairs
 from sightword.training.loop import resume_training, train
 from sightword.training.model import Model, load_model
 from sightword.training.records import read_records
-from sightword.training.session import own_pairs
 from sightword.training.showing import save_pictures
 
 if TYPE_CHECKING:  # evaluation brings scikit-learn along, two seconds that a run pays when it scores

@@ -17,12 +17,10 @@ from sightword.pairs.base import Pairs
 from sightword.pairs.mixture import make_order
 from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
-from sightword.pairs.reading import Reading
-from sightword.pairs.remote.ahead import cache_note
-from sightword.pairs.sources import open_pairs
 from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
 from sightword.training.checkpoint import Saved, newest, restore
+from sightword.training.data import notes_of, own_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
 from sightword.training.feed import Steps
 from sightword.training.optimizer import make_optimizer
@@ -34,7 +32,6 @@ from sightword.training.setup import (
     choose_colourer,
     choose_device,
     make_tokenizer,
-    reads_captions,
     resolve_precision,
 )
 from sightword.views.store import DecodedStore
@@ -156,11 +153,7 @@ def resume(out: Path) -> Session:
 
 def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved | None = None) -> Session:
     _check(config)
-    data = config.data
-    pairs = own_pairs(config)
-    sight = None
-    if data.sight:
-        sight = open_pairs(data.sight, _own_split(data.sight), reading_of(data, captionless=True))
+    data, pairs, sight = config.data, own_pairs(config), sight_pairs(config)
     order = make_order(pairs.counts, pairs.parts, data.upsampling, config.seed, data.window)
     if sight is not None:
         Order(sight.counts, config.seed, config.data.window).steps_per_epoch(config.batch_size)  # or says why
@@ -182,22 +175,6 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
         _same_data(saved, session.data_hash)
         restore(saved, model, optimizer)
     return dataclasses.replace(session, notes=_notes(session))
-
-
-def own_pairs(config: Config) -> Pairs:
-    """What a run trains on; pictures without captions as well where no term reads captions.
-
-    Raises:
-        SightwordError: as `open_pairs`.
-    """
-    data = config.data
-    reading = reading_of(data, captionless=not reads_captions(config))
-    return open_pairs(data.path, data.split or _own_split(data.path), reading)
-
-
-def _own_split(path: str) -> str:
-    """Data that comes with a held-out part is trained on without it."""
-    return "train" if path == "demo" else ""
 
 
 def _same_data(saved: Saved, data_hash: str) -> None:
@@ -240,20 +217,7 @@ def _total_steps(config: Config, per_epoch: int) -> int:
 
 
 def _notes(session: Session) -> tuple[str, ...]:
-    return (*_left_out(session), *_mixing(session))
-
-
-def _left_out(session: Session) -> Iterator[str]:
-    """What was assumed of the data, and what lies beside the pairs and is not trained on."""
-    data = session.config.data
-    for place, pairs in ((data.path, session.pairs), (data.sight, session.sight)):
-        yield from pairs.notes if pairs is not None else ()
-        room = cache_note(pairs, data.window, data.shard_cache_gib) if pairs is not None else ""
-        if room:
-            yield room
-        left_out = pairs.report.left_out() if pairs is not None else ""
-        if left_out:
-            yield f"left out of {place}: {left_out}; sightword data check names each"
+    return (*notes_of(session.config.data, session.pairs, session.sight), *_mixing(session))
 
 
 def _mixing(session: Session) -> tuple[str, ...]:
@@ -274,19 +238,6 @@ def _same_reading(data: DataConfig) -> DataConfig:
         data, workers=0, cache_mib=0, max_bad=0.0, path="", sight="", image_root="", shard_cache_gib=0.0,
         colour="auto",
     )  # fmt: skip
-
-
-def reading_of(data: DataConfig, captionless: bool) -> Reading:
-    """How a run's pairs are to be read."""
-    return Reading(
-        image_key=data.image_key,
-        caption_key=data.caption_key,
-        separator=data.separator,
-        image_root=data.image_root,
-        captionless=captionless,
-        max_bad=data.max_bad,
-        shard_cache_gib=data.shard_cache_gib,
-    )
 
 
 def config_digest(config: Config) -> str:
