@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from sightword.views import named
-from sightword.views.decode import MAX_PIXELS
+from sightword.views.decode import MAX_PIXELS, decode
 from sightword.views.drawn import draw
 from sightword.views.files import Made, views_of_files
 from sightword.views.native import library as native_library
@@ -303,6 +303,19 @@ def test_the_limit_of_pixels_holds_before_decoding() -> None:
     for limit, taken in ((3000, True), (2999, False)):
         args = [file], [view], 0, np.arange(1), np.zeros(1, dtype=np.int64), limit
         assert views_of_jpegs(kernel(), *args)[1].tolist() == [taken]
+
+
+@needs_jpeg
+def test_a_file_of_many_scans_is_left_to_others() -> None:
+    file = saved(Image.fromarray(photo(64, 64, 0)).convert("L"), progressive=True)
+    start = file.index(b"\xff\xda")
+    scan = bytearray(file[start : file.index(b"\xff\xc4", start)])
+    scan[9] = 0  # the mean levels, to their last bit: a scan that may come any number of times
+    files = [file, *(file[:-2] + bytes(scan) * times + b"\xff\xd9" for times in (3, 40))]
+    for one in files:
+        assert decode(one, "a").shape == (64, 64, 3)
+    args = [VIEWS[0]], 0, np.arange(3), np.zeros(3, dtype=np.int64), MAX_PIXELS
+    assert views_of_jpegs(kernel(), files, *args)[1].tolist() == [True, True, False]
 
 
 def test_without_the_kernel_one_line_says_so(

@@ -15,7 +15,8 @@ from sightword.errors import BadSample
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: a quarter GiB of RGB
 SCANS = 16  # a progressive JPEG of the largest size has at most; smaller ones may have more (most have 10)
-_FORMATS = "JPEG MPO PNG WEBP GIF BMP DIB TIFF PPM AVIF ICO JPEG2000".split()  # not EPS: Pillow would run it
+# Not EPS: Pillow would run it as a program.
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "ICO", "JPEG2000")
 _JPEG, _SCAN = b"\xff\xd8", b"\xff\xda"
 
 
@@ -25,8 +26,8 @@ def decode(
     """A picture as RGB, rows x columns x 3.
 
     JPEG is read by libjpeg-turbo directly, all else (and the JPEGs that it refuses, e.g. CMYK) by Pillow.
-    EXIF's orientation is applied, as far as it can be read; transparent pictures are laid on white; of animations the first
-    frame counts; 16 bits a channel become their upper 8.
+    EXIF's orientation is applied, as far as it can be read; transparent pictures are laid on white; of
+    animations the first frame counts; 16 bits a channel become their upper 8.
 
     Args:
         data: the file.
@@ -77,9 +78,9 @@ def _decode_jpeg(data: bytes, max_pixels: int, shortest: int) -> UInt8[np.ndarra
 
 
 def is_upright_jpeg(data: bytes) -> bool:
-    """Whether this starts as a JPEG of few scans that no camera's orientation turns; False if in doubt."""
+    """Whether this starts as a JPEG that no camera's orientation turns; False if in doubt."""
     try:
-        return data[:2] == _JPEG and not _is_turned(data) and data.count(_SCAN) <= SCANS
+        return data[:2] == _JPEG and not _is_turned(data)
     except Exception:  # as in `decode`, which will say what is wrong
         return False
 
@@ -89,12 +90,12 @@ def _is_turned(data: bytes) -> bool:
 
 
 def _has_exif(data: bytes) -> bool:
-    """Whether one of the segments before the picture itself is EXIF's; or, of broken ones, its name is there."""
+    """Whether a segment before the picture itself is EXIF's or, where they are broken, its name is there."""
     at = 2
-    while data[at : at + 1] == b"\xff" and 0xC0 <= data[at + 1] < 0xFF:
-        if data[at + 1] == 0xDA:  # the picture
+    while (marker := data[at : at + 2])[:1] == b"\xff" and marker != b"\xff\xff":
+        if marker == _SCAN:  # the picture
             return False
-        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\x00\x00":
+        if marker == b"\xff\xe1" and data[at + 4 : at + 10] == b"Exif\x00\x00":
             return True
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return b"Exif\x00\x00" in data[:65_536]
@@ -140,7 +141,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_scans(data: bytes, pixels: int, max_pixels: int) -> None:
-    """Each scan goes over the whole picture again, so that a few kilobytes could keep a reader for minutes."""
+    """Each scan goes over the whole picture again: a few kilobytes could keep a reader for minutes."""
     scans = data.count(_SCAN)
     if scans * pixels > SCANS * max_pixels:
         raise _RefusedError(f"{scans} scans over {pixels} pixels would take too long")

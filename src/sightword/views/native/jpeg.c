@@ -12,6 +12,8 @@
 #include <setjmp.h>
 #include <stdlib.h>
 
+enum { SCANS = 16 }; /* progressive files have some 10; others are `decode`'s to judge */
+
 struct JpegLibrary {
     JpegErrors *(*std_error)(JpegErrors *);
     void (*create)(JpegDecompress *, int version, size_t bytes);
@@ -27,6 +29,7 @@ struct JpegLibrary {
 typedef struct {
     JpegDecompress info;
     JpegErrors errors;
+    JpegProgress progress;
     Scan scan;
     jmp_buf refused;
 } Reader;
@@ -43,6 +46,11 @@ static void say_nothing(JpegDecompress *info) {
     (void)info;
 }
 
+/* Each scan goes over the whole picture again: a small file of many would take long. */
+static void refuse_many_scans(JpegDecompress *info) {
+    if (info->input_scan_number > SCANS) refuse(info);
+}
+
 /* The reader is made zero by the caller, so that it can be destroyed whatever happens. */
 static void open_file(const JpegLibrary *library, Reader *reader, const uint8_t *file, size_t bytes) {
     reader->info.err = library->std_error(&reader->errors);
@@ -50,7 +58,9 @@ static void open_file(const JpegLibrary *library, Reader *reader, const uint8_t 
     reader->errors.emit_message = refuse_warnings;
     reader->errors.output_message = say_nothing;
     reader->info.client_data = reader;
+    reader->progress.progress_monitor = refuse_many_scans;
     library->create(&reader->info, JPEG_VERSION, sizeof(reader->info));
+    reader->info.progress = &reader->progress;
     library->mem_src(&reader->info, file, (unsigned long)bytes);
     if (library->read_header(&reader->info, 1) != JPEG_HEADER_OK) refuse(&reader->info);
 }

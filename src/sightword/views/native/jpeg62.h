@@ -43,6 +43,12 @@ typedef struct {
     void *private[2];
 } JpegComponent;
 
+typedef struct {
+    void (*progress_monitor)(JpegDecompress *);
+    long passed, limit;
+    int completed, total;
+} JpegProgress;
+
 /* Of what the library keeps to itself: the entropy decoder, whose first two fields are these in every version. */
 typedef struct {
     void (*start_pass)(JpegDecompress *);
@@ -56,7 +62,9 @@ typedef struct {
 
 struct JpegDecompress {
     JpegErrors *err;
-    void *mem, *progress, *client_data;
+    void *mem;
+    JpegProgress *progress;
+    void *client_data;
     int is_decompressor, global_state;
     JpegSource *src;
     unsigned image_width, image_height;
