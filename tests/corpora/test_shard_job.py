@@ -16,7 +16,7 @@ from sightword.corpora.encoding import Encoding
 from sightword.corpora.shard_job import Packing, finished, plain, write
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.reading import Reading
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.sources import open_pairs

@@ -7,7 +7,8 @@ import pytest
 
 from sightword.errors import SightwordError
 from sightword.pairs import examine as room
-from sightword.pairs.examine import examine_tar, examine_tars
+from sightword.pairs.examine import examine_tar, examine_tars, repeated_keys
+from sightword.pairs.survey import index_shards
 
 
 @pytest.fixture
@@ -70,8 +71,20 @@ def test_a_bad_shard_stops_the_others(paths, monkeypatch):
         examine_tars([*paths[:2], f"{paths[0]}-nothing.tar", *paths[2:]], processes=2)
 
 
+def test_keys_that_come_again_are_counted(paths, make_pairs, tmp_path):
+    assert repeated_keys(paths) == 0
+    more = str(make_pairs("more.tar", 4, 11))  # 11 is in the second tar, 12 too, 13 and 14 nowhere
+    assert repeated_keys([*paths, more]) == 2
+    assert repeated_keys([more, more, more]) == 8
+    forget([more])
+    assert repeated_keys([*paths, more]) == 2
+    assert repeated_keys([]) == 0
+    (indexed,) = index_shards([more])
+    assert indexed.repeated_keys == 0
+
+
 def test_a_process_that_dies_is_told(paths, monkeypatch):
     monkeypatch.setattr(room, "PATIENCE", -1.0)
     monkeypatch.setattr(room, "examine_tar", lambda path, tick: os._exit(1))
-    with pytest.raises(SightwordError, match="a process that examined shards died, .* start again"):
+    with pytest.raises(SightwordError, match=r"a process that examined shards died, .* start again"):
         examine_tars(paths, processes=2)

@@ -8,7 +8,7 @@ from tiny_pictures import picture, save
 from torch.utils.data import DataLoader
 
 from sightword.errors import SightwordError
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.reading import Reading
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.sources import open_pairs

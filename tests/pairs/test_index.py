@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from sightword.pairs import index as room
-from sightword.pairs.index import IndexReport, build, index_of
+from sightword.pairs.contents import IndexReport
+from sightword.pairs.index import index_of
 from sightword.pairs.tar import Tar
+from sightword.pairs.walk import build
 
 PAIR = [("a.jpg", b"one"), ("a.txt", b"a dog")]
 

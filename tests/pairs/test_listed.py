@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs import listing
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.listed import ListedPairs, Stamp, open_listed
 from sightword.pairs.listing import Wanted
 from sightword.pairs.rows import InFile, Inline, InZip, Row

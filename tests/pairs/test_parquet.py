@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs import parquet, pictures
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.reading import Reading
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.sources import open_pairs

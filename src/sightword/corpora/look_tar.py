@@ -12,9 +12,9 @@ from sightword.corpora.findings import Kind
 from sightword.corpora.looking import Look, Looked, Looking
 from sightword.corpora.parallel import Tick
 from sightword.errors import BadSample, SightwordError
-from sightword.pairs.index import PICTURES
 from sightword.pairs.salvage import Damage, File, survey
 from sightword.pairs.tar import Tar
+from sightword.pairs.walk import PICTURES
 
 SMALLEST, LARGEST = 16 << 20, 128 << 20  # bytes of a tar that one job examines
 MIB = 1 << 20

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import SupportsIndex
 
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 

@@ -13,9 +13,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
+import numpy as np
+
 from sightword.errors import SightwordError
 from sightword.pairs.contents import ShardFacts
-from sightword.pairs.index import facts_of
+from sightword.pairs.index import facts_of, hashes_of
 from sightword.pairs.remote.bar import Bar
 from sightword.pairs.tar import Tar
 from sightword.pairs.walk import Tick
@@ -51,6 +53,23 @@ def examine_tars(paths: Sequence[str], processes: int = 0) -> list[Examined]:
     return found
 
 
+def repeated_keys(paths: Sequence[str]) -> int:
+    """How many samples have a key that came before in these tars, as 64 bits of a hash tell: 8 bytes each.
+
+    Raises:
+        SightwordError: as `examine_tars`.
+    """
+    found = [np.zeros(0, dtype=np.uint64)]
+    with _Waiting(paths, "comparing the keys of") as waiting:
+        for path in paths:
+            tar = Tar(Path(path))
+            found.append(hashes_of(tar))
+            waiting.tick(tar.stat.st_size)
+    hashes = np.concatenate(found)
+    hashes.sort()
+    return int((hashes[1:] == hashes[:-1]).sum())
+
+
 def examine_tar(path: str, tick: Tick = lambda size: None) -> Examined:
     """Size and facts of one tar; errors as `examine_tars`."""
     tar = Tar(Path(path))
@@ -61,8 +80,9 @@ def examine_tar(path: str, tick: Tick = lambda size: None) -> Examined:
 class _Waiting:
     """A bar over bytes, from the third second on."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        self._paths, self._begun, self._done = paths, time.monotonic(), 0
+    def __init__(self, paths: Sequence[str], what: str = "indexing") -> None:
+        self._paths, self._what = paths, what
+        self._begun, self._done = time.monotonic(), 0
         self._bar: Bar | None = None
 
     def __enter__(self) -> _Waiting:
@@ -84,7 +104,7 @@ class _Waiting:
             self._bar.add(size)
         elif self.long:
             total = sum(os.path.getsize(path) for path in self._paths if os.path.exists(path))
-            self._bar = Bar(f"indexing {len(self._paths):,} shards", total, "bytes").__enter__()
+            self._bar = Bar(f"{self._what} {len(self._paths):,} shards", total, "bytes").__enter__()
             self._bar.add(self._done)
 
     def reach(self, done: int) -> None:

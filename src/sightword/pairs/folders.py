@@ -18,7 +18,6 @@ from typing import Any
 from sightword.errors import SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.columns import captions_in, usual_caption
-from sightword.pairs.index import PICTURES, decode_caption
 from sightword.pairs.listed import Stamp, open_listed
 from sightword.pairs.listing import Wanted
 from sightword.pairs.reading import Reading
@@ -26,6 +25,7 @@ from sightword.pairs.rows import InFile, Row
 from sightword.pairs.splits import choose_split, split_of
 from sightword.pairs.tables import open_files
 from sightword.pairs.tables import rows_of as table_rows
+from sightword.pairs.walk import PICTURES, decode_caption
 
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _CAPTIONS = frozenset({"txt", "json"})

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt64
 
 from sightword.pairs.contents import SIDECAR, Index, IndexReport, ShardFacts
 from sightword.pairs.files import cache_dir, write_whole
 from sightword.pairs.tar import Tar
-from sightword.pairs.walk import PICTURES as PICTURES
 from sightword.pairs.walk import Tick, build
-from sightword.pairs.walk import decode_caption as decode_caption
 
 VERSION = 3  # of a stored index
 UNREADABLE = (
@@ -65,6 +63,12 @@ def facts_of(tar: Tar, tick: Tick = lambda size: None) -> ShardFacts:
     return facts
 
 
+def hashes_of(tar: Tar) -> UInt64[np.ndarray, " n"]:
+    """`index_of(tar).hashes`, of the keys, without reading the whole of a sidecar."""
+    hashes = _stored(tar, _stamp(tar), _read_hashes)
+    return index_of(tar).hashes if hashes is None else hashes
+
+
 def write_index(file: BinaryIO, index: Index, stamp: Mapping[str, Any]) -> None:
     """Store an index, with what says for which shard it is."""
     about = {"stamp": stamp, "facts": dataclasses.asdict(index.facts), "seal": _seal(index)}
@@ -102,6 +106,13 @@ def read_facts(place: Path, stamp: Mapping[str, Any]) -> ShardFacts:
     """The facts in a stored index; raises as `read_index`."""
     with np.load(place, allow_pickle=False) as stored:
         return _facts(stored, stamp)
+
+
+def _read_hashes(place: Path, stamp: Mapping[str, Any]) -> UInt64[np.ndarray, " n"]:
+    with np.load(place, allow_pickle=False) as stored:
+        _facts(stored, stamp)
+        hashes: UInt64[np.ndarray, " n"] = stored["hashes"]
+        return hashes
 
 
 def _bytes(value: object) -> UInt8[np.ndarray, " n"]:

@@ -12,7 +12,7 @@ from typing import SupportsIndex, final
 import numpy as np
 
 from sightword.pairs.base import Pairs
-from sightword.pairs.index import IndexReport
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 

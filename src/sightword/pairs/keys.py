@@ -9,7 +9,7 @@ from array import array
 import numpy as np
 from jaxtyping import Int64
 
-from sightword.pairs.index import PICTURES
+from sightword.pairs.walk import PICTURES
 
 _PLAIN = re.compile(r"[\w ,+=@()-]+(?:/[\w ,+=@()-]+)*")  # nearly all: nothing is wrong with them
 _NUMBERED = re.compile(r"~(?=\d+$)")

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.files import cache_dir
-from sightword.pairs.index import IndexReport
 from sightword.pairs.listing import Facts, Wanted, write_list
 from sightword.pairs.pictures import Kind, Pictures, Span, UnreadableError
 from sightword.pairs.rows import Row

@@ -18,8 +18,8 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from sightword.errors import SightwordError, unknown
+from sightword.pairs.contents import IndexReport
 from sightword.pairs.files import cache_dir, write_to_cache
-from sightword.pairs.index import IndexReport
 from sightword.pairs.keys import Repeats, numbered, sound
 from sightword.pairs.list_bar import counted
 from sightword.pairs.pictures import Kind, Latest, Span, UnreadableError, spans_of

@@ -13,13 +13,15 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from sightword.errors import BadSample, SightwordError
-from sightword.pairs.index import Index, decode_caption, index_of
+from sightword.pairs.contents import Index
+from sightword.pairs.index import index_of
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
 from sightword.pairs.remote.indices import examine, index_of_remote
 from sightword.pairs.remote.prefetch import Prefetcher
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.tar import Tar
+from sightword.pairs.walk import decode_caption
 
 Place: TypeAlias = str | Remote  # of one shard
 

@@ -16,7 +16,7 @@ from jaxtyping import Int64
 from sightword.errors import SightwordError
 from sightword.pairs.contents import CORPUS
 from sightword.pairs.corpus_index import UNREADABLE, CorpusIndex, Described
-from sightword.pairs.examine import examine_tars
+from sightword.pairs.examine import examine_tars, repeated_keys
 from sightword.pairs.files import cache_dir, write_to_cache, write_whole
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
@@ -71,6 +71,10 @@ class Shelf(ABC):
     def still_there(self, name: str) -> bool:
         """Whether another shard of the folder is there, as far as can be told."""
 
+    def repeated_keys(self) -> int | None:
+        """How many samples have a key that came before; None where that is not known."""
+        return None
+
     @property
     def _cached(self) -> str:
         """Where in the cache an index lies that cannot lie beside the shards."""
@@ -115,6 +119,9 @@ class LocalShelf(Shelf):
 
     def still_there(self, name: str) -> bool:
         return os.path.isfile(self.folder + name)
+
+    def repeated_keys(self) -> int | None:
+        return repeated_keys([self.folder + name for name in self.names])
 
     def _look(self, rows: Int64[np.ndarray, " n"]) -> list[int]:
         paths = [self.folder + self.names[row] for row in rows.tolist()]

@@ -24,6 +24,8 @@ from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
 from sightword.pairs.shelves import LocalShelf, RemoteShelf, Shelf
 
+_COMPARED = 64_000_000  # keys, of 8 bytes each; of more, `sightword data check` tells
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -43,6 +45,7 @@ class Indexed:
     captionless: int  # pictures without captions
     report: IndexReport
     data_hash: str
+    repeated_keys: int | None  # samples whose key came before; None: too many to compare, or not local
 
 
 def survey(places: Sequence[str | Remote], where: str, cache: ShardCache | None = None) -> Survey:
@@ -91,7 +94,15 @@ def _indexed(shelf: Shelf) -> Indexed:
     index = index.take(np.argsort(np.array(index.names, dtype=object), kind="stable").astype(np.int64))
     place = shelf.write_index(index)
     pictures = int(index.counts(captionless=True).sum() - index.counts().sum())
-    return Indexed(place, len(index), int(index.sizes.sum()), pictures, index.report(), index.data_hash())
+    return Indexed(
+        place=place,
+        shards=len(index),
+        bytes=int(index.sizes.sum()),
+        captionless=pictures,
+        report=index.report(),
+        data_hash=index.data_hash(),
+        repeated_keys=shelf.repeated_keys() if index.counts().sum() <= _COMPARED else None,
+    )
 
 
 def _shelves(
