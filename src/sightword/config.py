@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from sightword.errors import SightwordError, unknown
 
 Precision = Literal["fp32", "bf16", "auto"]
+Colourer = Literal["loader", "device"]  # who does the colours of views
 Pool = Literal["class", "gap", "max", "attention"]
 CaptionPolicy = Literal[
     "label", "label-tags", "label-tags-languages",
@@ -71,7 +72,10 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which pairs, and how their captions are chosen and tokenised."""
+    """Which pairs, and how their captions are chosen and tokenised.
+
+    `colour` does not make another run: the pixels of views are the same within a level, whoever colours them.
+    """
 
     path: str = "demo"  # demo, a tar, shards like cc/{00000..01100}.tar, a folder of tars; `::` joins
     split: str = ""  # only samples whose json says so; the demo trains on `train`
@@ -82,6 +86,7 @@ class DataConfig:
     vocab: int = 4096  # rows of a learned tokenizer
     window: int = 8  # shards shuffled together
     workers: int = -1  # loader processes; -1: chosen by the machine
+    colour: Literal["auto", "loader", "device"] = "auto"  # who does views' colours; auto: a GPU that trains
     cache_mib: int = 2048  # decoded pictures kept in memory when all of them fit
     image_key: str = "filepath"  # column of a table that names or holds the picture
     caption_key: str = "title"  # columns with captions, joined by commas

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
 Source = Literal["pairs", "sight"]  # pictures with captions, or other pictures for self-supervision alone
@@ -120,6 +120,41 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Task:
+    """One thing that is done to the colours of some of a view's pictures: a step of the jitter, or another.
+
+    count: how many pictures.
+    taps: numbers that each needs: a factor, a turn, or a blur's weights from the middle outwards.
+    """
+
+    what: Literal["brightness", "contrast", "saturation", "hue", "gray", "blur", "solarize"]
+    count: int
+    taps: int = 1
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What is still to be done to a view that has been cut but not coloured.
+
+    tasks: one after the other. Each is done to the next `count` of `rows` by as many of `amounts`; a picture
+        stands once in a task.
+    """
+
+    tasks: tuple[Task, ...]
+    rows: Int64[Tensor, " n"]
+    amounts: Float32[Tensor, "n most"]
+
+    def pin_memory(self) -> Colours:
+        """The same in memory that a GPU can read by itself."""
+        return replace(self, rows=self.rows.pin_memory(), amounts=self.amounts.pin_memory())
+
+    def to(self, device: torch.device | str) -> Colours:
+        """The same on another device."""
+        rows = self.rows.to(device, non_blocking=True)
+        return replace(self, rows=rows, amounts=self.amounts.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
 class Batch:
     """Everything of one step that does not come from a network."""
 
@@ -133,6 +168,7 @@ class Batch:
     bad: tuple[tuple[str, str], ...] = ()  # (key, reason) of samples that were unreadable and replaced
     sight: Batch | None = None  # as many other pictures, where self-supervision has a source of its own
     seconds: Mapping[str, float] = field(default_factory=dict)  # what its making took, by stage
+    finish: Mapping[View, Colours] = field(default_factory=dict)  # what is still to be done to views
 
     @property
     def epoch(self) -> int:
@@ -146,6 +182,7 @@ class Batch:
             views={view: images.pin_memory() for view, images in self.views.items()},
             captions={caption: words.pin_memory() for caption, words in self.captions.items()},
             sight=self.sight.pin_memory() if self.sight else None,
+            finish={view: colours.pin_memory() for view, colours in self.finish.items()},
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -156,6 +193,7 @@ class Batch:
             views={view: images.to(device, non_blocking=True) for view, images in self.views.items()},
             captions={caption: words.to(device) for caption, words in self.captions.items()},
             sight=self.sight.to(device) if self.sight else None,
+            finish={view: colours.to(device) for view, colours in self.finish.items()},
         )
 
     def of(self, source: Source) -> Batch:

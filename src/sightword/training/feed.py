@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sightword.config import CaptionPolicy
+from sightword.config import CaptionPolicy, Colourer
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.captions import choose_all
@@ -24,6 +24,7 @@ from sightword.training.gathering import Gathered, Ids, Wanted, from_files, from
 from sightword.training.plan import EncodingPlan
 from sightword.views.decode import decode
 from sightword.views.store import MIB, DecodedStore
+from sightword.views.unfinished import left_to_do
 from sightword.words import Batch, Source
 
 _TRIES = 16  # neighbours tried in place of an unreadable sample
@@ -45,6 +46,8 @@ class Steps(Dataset[Batch]):
         store: pictures that are decoded already, or None.
         source: which of a plan's views these are.
         sight: the steps of other pictures for self-supervision, which come in the same batch.
+        colour: who does the views' colours. `device`: batches come with what is left to do to them
+            (`Batch.finish`).
     """
 
     pairs: Pairs
@@ -57,6 +60,7 @@ class Steps(Dataset[Batch]):
     store: DecodedStore | None = None
     source: Source = "pairs"
     sight: Steps | None = None
+    colour: Colourer = "loader"
     _texts: dict[int, Text] = field(default_factory=dict)  # a data set small enough for a store: kept as well
 
     def __getitem__(self, step: int) -> Batch:
@@ -68,7 +72,8 @@ class Steps(Dataset[Batch]):
         epochs, asked = self.order.batch(step, self.batch_size)
         plan = self.plan(step)
         wishes = plan.captions if self.source == "pairs" else ()
-        wanted = Wanted(asked, epochs, tuple(plan.views(self.source)), bool(wishes), self.seed)
+        views, own = tuple(plan.views(self.source)), self.colour == "loader"
+        wanted = Wanted(asked, epochs, views, bool(wishes), self.seed, own)
         found, ids, bad = self._gather(wanted)
         texts = [text for text in found.texts if text is not None]
         with stage(found.seconds, "captions"):
@@ -81,7 +86,10 @@ class Steps(Dataset[Batch]):
         sight = self.sight[step] if self.sight and plan.views("sight") else None
         bad += tuple((f"sight:{key}", reason) for key, reason in sight.bad) if sight else ()
         numbers = torch.from_numpy(ids), torch.from_numpy(epochs)
-        return Batch(step, keys, *numbers, found.views, captions, self.seed, bad, sight, found.seconds)
+        finish = {} if own else left_to_do(views, self.seed, ids, epochs)
+        return Batch(
+            step, keys, *numbers, found.views, captions, self.seed, bad, sight, found.seconds, finish
+        )
 
     def bytes_of(self, step: int) -> int:
         """What the views of a step take, bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class Wanted:
     views: of their pictures.
     captions: whether their texts are wanted.
     seed: the run's seed.
+    coloured: whether to do the views' colours as well.
     """
 
     ids: Ids
@@ -38,11 +39,12 @@ class Wanted:
     views: tuple[View, ...]
     captions: bool
     seed: int
+    coloured: bool = True
 
     def alone(self, row: int, id: int) -> Wanted:
         """The same of one other sample, in the place of a row."""
         ids = np.array([id], dtype=np.int64)
-        return Wanted(ids, self.epochs[row : row + 1], self.views, self.captions, self.seed)
+        return replace(self, ids=ids, epochs=self.epochs[row : row + 1])
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def from_files(pairs: Pairs, wanted: Wanted) -> Gathered:
             samples.append(sample)
             files.append(sample.image)
     keys = [sample.key if sample else "" for sample in samples]
-    made = views_of_files(files, keys, wanted.views, wanted.seed, wanted.ids, wanted.epochs)
+    made = views_of_files(
+        files, keys, wanted.views, wanted.seed, wanted.ids, wanted.epochs, coloured=wanted.coloured
+    )
     return Gathered(samples, dict(made.views), {**made.bad, **bad}, {**seconds, **made.seconds})
 
 
@@ -98,7 +102,8 @@ def from_store(pairs: Pairs, store: DecodedStore, texts: dict[int, Text], wanted
     with stage(seconds, "views"):
         rows = np.array([row for row in range(len(found)) if row not in bad], dtype=np.int64)
         ids, epochs = wanted.ids[rows], wanted.epochs[rows]
-        views = make_views(store.gather(ids), wanted.views, wanted.seed, ids, epochs)
+        pictures = store.gather(ids)
+        views = make_views(pictures, wanted.views, wanted.seed, ids, epochs, coloured=wanted.coloured)
     return Gathered(found, _spread(views, rows, len(found)) if bad else views, bad, seconds)
 
 

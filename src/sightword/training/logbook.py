@@ -19,6 +19,7 @@ from sightword.training.meters import Readings, scalars
 from sightword.training.pretrainer import Answer
 from sightword.training.records import code_version
 from sightword.training.session import Session, config_digest
+from sightword.training.setup import choose_colourer
 from sightword.words import Batch
 
 
@@ -68,6 +69,7 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
         "code_version": code_version(),
         "torch": torch.__version__,
         "device": str(session.device),
+        "colour": choose_colourer(config, session.device),
         "data_hash": session.data_hash,
         "order_hash": session.order.digest(config.batch_size),
         "config_hash": config_digest(config),

@@ -129,6 +129,12 @@ class Stopwatch:
         self._waited += self.total - before
 
     @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Around a step's work that comes before the step itself."""
+        with self._running():
+            yield
+
+    @contextmanager
     def working(self) -> Iterator[None]:
         """Around the step itself."""
         with self._running():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from sightword.config import Config, ModelConfig, Precision, load
+from sightword.config import Colourer, Config, ModelConfig, Precision, load
 from sightword.errors import SightwordError
 from sightword.objectives import catalogue
 from sightword.objectives.grammar import Weighted as Wish
@@ -42,6 +42,13 @@ def choose_device(name: str) -> torch.device:
         raise SightwordError(
             f"device '{name}' cannot be used here; use --device auto, cpu or cuda"
         ) from error
+
+
+def choose_colourer(config: Config, device: torch.device) -> Colourer:
+    """Who does the colours of views: with `auto` a GPU where one trains, and otherwise the loaders."""
+    if config.data.colour != "auto":
+        return config.data.colour
+    return "device" if device.type == "cuda" else "loader"
 
 
 def resolve_precision(config: Config) -> Precision:

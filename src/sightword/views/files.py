@@ -41,6 +41,7 @@ def views_of_files(
     ids: Int[np.ndarray, " b"],
     epochs: Int[np.ndarray, " b"],
     threads: int = 1,
+    coloured: bool = True,
 ) -> Made:
     """Every distinct view of every file.
 
@@ -55,22 +56,24 @@ def views_of_files(
         ids: global sample ids, which the randomness is keyed by.
         epochs: the epoch in which each sample is seen.
         threads: how many the native kernel may use.
+        coloured: whether to do the colours as well; otherwise they are left to `on_device.finish`.
     """
     assert len(files) == len(keys) == len(ids), f"{len(files)} files, {len(keys)} keys, {len(ids)} ids"
     distinct = tuple(dict.fromkeys(views))
     kernel = current()
     if kernel is None or kernel.jpeg is None:
-        return _decoded(files, keys, distinct, seed, ids, epochs, threads)
+        return _decoded(files, keys, distinct, seed, ids, epochs, threads, coloured)
     plain = [file if is_upright_jpeg(file) else None for file in files]
-    made, done, spent = views_of_jpegs(kernel, plain, distinct, seed, ids, epochs, MAX_PIXELS, threads)
+    made, done, spent = views_of_jpegs(
+        kernel, plain, distinct, seed, ids, epochs, MAX_PIXELS, threads, coloured
+    )
     seconds = {"decode": float(spent[0]), "views": float(spent[1])}
     rest = np.flatnonzero(~done)
     if len(rest) == 0:
         return Made(made, {}, seconds)
     some = rest.tolist()
-    others = _decoded(
-        [files[i] for i in some], [keys[i] for i in some], distinct, seed, ids[rest], epochs[rest], threads
-    )
+    few, names = [files[i] for i in some], [keys[i] for i in some]
+    others = _decoded(few, names, distinct, seed, ids[rest], epochs[rest], threads, coloured)
     for view, pixels in made.items():
         pixels[torch.from_numpy(rest)] = others.views[view]
     bad = {some[row]: error for row, error in others.bad.items()}
@@ -85,6 +88,7 @@ def _decoded(
     ids: Int[np.ndarray, " b"],
     epochs: Int[np.ndarray, " b"],
     threads: int,
+    coloured: bool,
 ) -> Made:
     """By way of whole pictures: any format, with or without the kernel."""
     start = time.thread_time()
@@ -96,5 +100,5 @@ def _decoded(
             bad[row] = error
             pictures.append(np.zeros((1, 1, 3), dtype=np.uint8))
     between = time.thread_time()
-    made = make_views(pictures, views, seed, ids, epochs, threads)
+    made = make_views(pictures, views, seed, ids, epochs, threads, coloured)
     return Made(made, bad, {"decode": between - start, "views": time.thread_time() - between})

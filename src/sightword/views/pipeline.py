@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sightword.views.blur import blur
 from sightword.views.colour import grayscale, jitter, solarize
-from sightword.views.drawn import Epochs, draw
+from sightword.views.drawn import DrawnColours, Epochs, draw
 from sightword.views.geometry import Pictures, cut, sizes_of
 from sightword.views.native.kernel import views_of_pixels
 from sightword.views.native.library import current
@@ -25,6 +25,7 @@ def make_views(
     ids: Int[np.ndarray, " b"],
     epochs: Epochs,
     threads: int = 1,
+    coloured: bool = True,
 ) -> dict[View, UInt8[Tensor, "b 3 s s"]]:
     """Every distinct view of every picture, by the native kernel where it is built: the same to the bit.
 
@@ -36,6 +37,7 @@ def make_views(
         ids: global sample ids, which the randomness is keyed by.
         epochs: the epoch in which each sample is seen, or one for all.
         threads: how many the kernel may use.
+        coloured: whether to do the colours as well; otherwise they are left to `on_device.finish`.
 
     Returns:
         For each distinct view a uint8 tensor (b, 3, size, size).
@@ -44,22 +46,27 @@ def make_views(
     distinct = tuple(dict.fromkeys(views))
     kernel = current()
     if kernel is not None:
-        return dict(views_of_pixels(kernel, images, distinct, seed, ids, epochs, threads))
-    return {view: torch.from_numpy(_make(images, view, seed, ids, epochs)) for view in distinct}
+        return dict(views_of_pixels(kernel, images, distinct, seed, ids, epochs, threads, coloured))
+    return {view: torch.from_numpy(_make(images, view, seed, ids, epochs, coloured)) for view in distinct}
 
 
 def _make(
-    images: Pictures, view: View, seed: int, ids: Int[np.ndarray, " b"], epochs: Epochs
+    images: Pictures, view: View, seed: int, ids: Int[np.ndarray, " b"], epochs: Epochs, coloured: bool
 ) -> UInt8[np.ndarray, "b 3 s s"]:
     """SLIP's order: crop, jitter, grayscale, blur, solarize (MoCo v3's place), flip.
 
     The flip is made with the crop, since all that lies between commutes with it.
     """
-    drawn = draw(view, sizes_of(images), seed, ids, epochs)
+    drawn = draw(view, sizes_of(images), seed, ids, epochs, coloured)
     pictures = cut(images, drawn.crops, drawn.flipped, view.size)
+    recolour(pictures, drawn)
+    return pictures
+
+
+def recolour(pictures: UInt8[np.ndarray, "b 3 s s"], drawn: DrawnColours) -> None:
+    """All that is done to the colours of cut pictures, in place."""
     if drawn.jitter is not None:
         jitter(pictures, drawn.jittered, drawn.jitter)
     grayscale(pictures, drawn.gray)
     blur(pictures, drawn.blurred, drawn.sigma)
     solarize(pictures, drawn.solarized)
-    return pictures

@@ -105,6 +105,7 @@ def views_of_pixels(
     ids: Int[np.ndarray, " b"],
     epochs: Epochs,
     threads: int = 1,
+    coloured: bool = True,
 ) -> Views:
     """As `pipeline.make_views`, to the bit.
 
@@ -112,7 +113,7 @@ def views_of_pixels(
         MemoryError: there is none left.
     """
     sizes = np.ascontiguousarray(sizes_of(images))
-    job = _Job({view: draw(view, sizes, seed, ids, epochs) for view in views})
+    job = _Job({view: draw(view, sizes, seed, ids, epochs, coloured) for view in views})
     kept = images.contiguous() if isinstance(images, Tensor) else [np.ascontiguousarray(x) for x in images]
     pictures = (ctypes.c_void_p * len(sizes))(*_addresses(kept))
 
@@ -135,6 +136,7 @@ def views_of_jpegs(
     epochs: Epochs,
     most: int,
     threads: int = 1,
+    coloured: bool = True,
 ) -> tuple[Views, Bool[np.ndarray, " b"], Float[np.ndarray, " stages"]]:
     """Views straight from JPEG files, without decoding what cannot be seen in them.
 
@@ -160,7 +162,7 @@ def views_of_jpegs(
         shared = library.jpeg, pointers, lengths.ctypes.data
         library.functions.sightword_sizes(*shared, len(files), most, sizes.ctypes.data)
         taken[:] = sizes[:, 0] > 0
-    drawn = {view: draw(view, np.maximum(sizes, 1), seed, ids, epochs) for view in views}
+    drawn = {view: draw(view, np.maximum(sizes, 1), seed, ids, epochs, coloured) for view in views}
     job = _Job(drawn)
 
     def work(first: int, last: int) -> None:
