@@ -115,7 +115,7 @@ class Corpus:
 
     sightword data corpus icons --out icons/
     sightword data corpus emoji --out emoji/ --size 72
-    sightword data corpus clipart --archive openclipart-png_0.18.deb --out clipart/
+    sightword data corpus clipart --archive openclipart-svg.deb --out clipart/
     """
 
     name: Annotated[Positional[str], arg(metavar="icons|emoji|clipart")]
@@ -125,7 +125,7 @@ class Corpus:
     archive: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE")] = ()
     """a package that you have already; may be given again"""
     size: Annotated[int, arg(metavar="PIXELS")] = 128
-    """of a picture's side"""
+    """of a picture's side at most; smaller ones are not enlarged"""
     monochrome: Annotated[Switch, arg()] = False
     """of the icons, also those without colours"""
     share_alike: Annotated[bool | None, arg(metavar="True|False")] = None
