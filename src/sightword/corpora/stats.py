@@ -29,7 +29,7 @@ from sightword.pairs.files import write_whole
 from sightword.pairs.reading import Reading
 from sightword.pairs.sources import open_pairs
 
-_FEW = 20  # jobs of captions
+_FEW_CAPTIONS, _FEW_PICTURES = 20, 10  # jobs that are done sooner than processes start
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _captions(pairs: Pairs, numbers: Int64[np.ndarray, " n"], workers: int) -> l
     """Here where they are few: the tokenizer would take a process longer to load than to use."""
     jobs = _cut(numbers, stats_captions.AT_ONCE)
     watch = Watch("reading captions", len(numbers))
-    count = workers if len(jobs) > _FEW else 1
+    count = workers if len(jobs) > _FEW_CAPTIONS else 1
     return list(in_processes(stats_captions.read_captions, pairs, jobs, count, watch))
 
 
@@ -119,7 +119,8 @@ def _pictures(pairs: Pairs, numbers: Int64[np.ndarray, " n"], workers: int) -> S
     """All of them in the order of their numbers, whichever process was first."""
     jobs = _cut(numbers, stats_pictures.AT_ONCE)
     watch = Watch("looking at pictures", len(numbers))
-    parts = list(in_processes(stats_pictures.see, pairs, jobs, workers if len(jobs) > 2 else 1, watch))
+    count = workers if len(jobs) > _FEW_PICTURES else 1
+    parts = list(in_processes(stats_pictures.see, pairs, jobs, count, watch))
     rows = np.concatenate([part.rows for part in parts])
     bad = sorted((bad for part in parts for bad in part.unreadable), key=lambda bad: bad.number)
     return Seen(rows[np.argsort(rows["number"], kind="stable")], bad)

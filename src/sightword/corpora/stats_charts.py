@@ -11,7 +11,6 @@ from sightword.corpora.stats_record import Histogram
 from sightword.corpora.stats_says import percent
 from sightword.report.figures import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from sightword.report.markup import Markup, join, tag
-from sightword.report.phrases import short_count
 
 _LABELS = 9  # along an axis, at most
 _STRIDES = (1, 2, 4, 5, 10, 20, 40)
@@ -23,7 +22,7 @@ _LOWEST = 1.5  # of a bar that is not nothing
 class Mark:
     """A value worth a line through the figure."""
 
-    value: float
+    value: int | float
     label: str
 
 
@@ -136,12 +135,12 @@ def _mark(mark: Mark, edges: Sequence[float], wide: float) -> Markup:
     end = "end" if x > WIDTH / 2 else "start"
     return join(
         [
-            tag("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=TOP - 4, y2=HEIGHT - BOTTOM, class_="mark"),
+            tag("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=TOP - 2, y2=HEIGHT - BOTTOM, class_="mark"),
             tag(
                 "text",
                 mark.label,
                 x=f"{x + (-5 if end == 'end' else 5):.1f}",
-                y=TOP + 4,
+                y=TOP - 4,
                 text_anchor=end,
                 class_="marked",
             ),
@@ -157,6 +156,6 @@ def figure(title: str, said: str, parts: Sequence[Markup]) -> Markup:
     return tag("figure", tag("figcaption", title), drawing)
 
 
-def short(value: float) -> str:
-    """A number for an axis: 1.5 k, 0.25, 12."""
-    return short_count(value) if value >= 1000 else f"{value:.3g}"
+def short(value: int | float) -> str:
+    """A number for an axis: 1,536, 0.25, 12."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

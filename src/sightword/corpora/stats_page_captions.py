@@ -50,14 +50,16 @@ def false_negatives(at: CaptionStats) -> Section:
         "all batches that can be drawn from the pairs that were read, each with its first caption, computed "
         "exactly from how often each caption occurs. Captions that say the same in other words come on top."
     )
+    possible = [one for one in at.batches if one.batch <= at.pairs]
+    more = [one for one in at.batches if one.batch > at.pairs][:1]
     rows = {
-        f"{one.batch:,}": (
+        (f"{one.batch:,}" if one in possible else f"all {at.pairs:,} pairs"): (
             f"{one.pairs:,.1f}",
             percent(one.share),
             f"{one.false_negatives:,.1f}",
             f"{one.per_pair:.3g}",
         )
-        for one in at.batches
+        for one in [*possible, *more]
     }
     head = (
         "batch size",

@@ -16,6 +16,7 @@ from sightword.corpora.parallel import Tick
 from sightword.corpora.stats_record import Unreadable
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
+from sightword.pairs.writer import extension
 from sightword.views.decode import decode
 
 AT_ONCE = 100  # pictures of a job
@@ -83,14 +84,21 @@ def measure(number: int, key: str, data: bytes) -> np.ndarray:
     row["seconds"] = time.thread_time() - before
     row["number"], row["bytes"] = number, len(data)
     row["height"], row["width"] = pixels.shape[:2]
-    with Image.open(io.BytesIO(data)) as stored:
-        row["format"], row["mode"] = stored.format or "", stored.mode
-        row["animated"] = getattr(stored, "is_animated", False)
+    row["format"], row["mode"], row["animated"] = _header(data)
     _colours(row, pixels)
     one = row["print"]
     one["file"] = hash64(data)
     one["coarse"], one["fine"], one["colours"], one["looks"] = looks(pixels)
     return row
+
+
+def _header(data: bytes) -> tuple[str, str, bool]:
+    """Format, mode, and whether it is animated, as Pillow names them."""
+    try:
+        with Image.open(io.BytesIO(data)) as stored:
+            return stored.format or "", stored.mode, bool(getattr(stored, "is_animated", False))
+    except Exception:  # a JPEG that only libjpeg-turbo reads: decoders raise anything on odd bytes
+        return extension(data).upper(), "unknown", False
 
 
 def _colours(row: np.ndarray, pixels: UInt8[np.ndarray, "h w 3"]) -> None:

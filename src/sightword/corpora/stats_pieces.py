@@ -53,7 +53,7 @@ def _share_row(name: str, count: int, total: int, top: int) -> Markup:
     bar = tag("i", style=f"width:{100 * count / top:.1f}%")
     return tag(
         "tr",
-        tag("th", name or NONE, scope="row", dir="auto"),
+        tag("th", tag("span", name or NONE, title=name), scope="row", dir="auto"),
         tag("td", bar, class_="measure", aria_hidden="true"),
         tag("td", f"{count:,}", tag("small", percent(count / total) if total else "")),
     )

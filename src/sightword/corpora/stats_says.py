@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightword.config import DataConfig
 from sightword.corpora.stats_record import About, CaptionStats, PictureStats, Repeats, Share, Shrink
 from sightword.report.phrases import THIN, listed
 
@@ -26,7 +27,7 @@ def says(
     )
 
 
-def percent(share: Share | float) -> str:
+def percent(share: Share | int | float) -> str:
     """One digit behind the point only where it matters; never 0 or 100 for what is not all or nothing."""
     value = 100 * (share.share if isinstance(share, Share) else share)
     if 0 < value < 0.05:
@@ -36,7 +37,7 @@ def percent(share: Share | float) -> str:
     return f"{value:.0f}{THIN}%" if value >= 10 or value == 0 else f"{value:.1f}{THIN}%"
 
 
-def size(count: float) -> str:
+def size(count: int | float) -> str:
     """Bytes as people say them."""
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= unit:
@@ -61,9 +62,11 @@ def _extent(about: About, pictures: PictureStats, captions: CaptionStats) -> Ite
 def _pictures(pictures: PictureStats, shrink: Shrink | None) -> Iterator[str]:
     bad, needed = pictures.unreadable, pictures.train_size
     if bad.count:
+        most = DataConfig().max_bad
+        what = "leaves them out and lists them" if bad.share <= most else f"stops above {percent(most)}"
         yield (
-            f"{percent(bad)} of the pictures cannot be read ({bad.count:,} of {bad.of:,}); a run leaves them "
-            "out and lists them."
+            f"{percent(bad)} of the pictures cannot be read ({bad.count:,} of {bad.of:,}); a run {what} "
+            "(`--max-bad`)."
         )
     if pictures.smaller_than_training.share > _WORTH_SAYING:
         yield (
@@ -82,14 +85,15 @@ def _pictures(pictures: PictureStats, shrink: Shrink | None) -> Iterator[str]:
             f"{size(shrink.bytes_now - shrink.bytes_then)} of {size(shrink.bytes_now)} and make decoding "
             f"{shrink.decode_speedup:.1f} times as fast (tried on {shrink.tried:,} pictures)."
         )
-    for share, what in (
-        (pictures.blank, "are blank: nearly one brightness all over"),
-        (pictures.gray, "are without colour"),
-        (pictures.extreme_shape, "are more than three times as long as wide: crops show little of them"),
-        (pictures.animated, "are animated: only the first frame is used"),
-    ):
-        if share.share > _WORTH_SAYING:
-            yield f"{percent(share)} of the pictures {what}."
+    special = {
+        "are blank (nearly one brightness all over)": pictures.blank,
+        "are without colour": pictures.gray,
+        "are more than three times as long as wide": pictures.extreme_shape,
+        "are animated (only the first frame is used)": pictures.animated,
+    }
+    found = [f"{percent(share)} {what}" for what, share in special.items() if share.share > _WORTH_SAYING]
+    if found:
+        yield f"Of the pictures {listed(found)}."
     yield from _normalisation(pictures)
 
 
@@ -132,9 +136,9 @@ def _captions(captions: CaptionStats) -> Iterator[str]:
         )
     if captions.without.count:
         yield f"{percent(captions.without)} of the pairs have no caption."
-    for name, share in captions.noise.items():
-        if share.share > _WORTH_SAYING:
-            yield f"{percent(share)} of the captions have {name}."
+    odd = [f"{percent(s)} have {name}" for name, s in captions.noise.items() if s.share > _WORTH_SAYING]
+    if odd:
+        yield f"Of the captions {listed(odd)}: as descriptions they teach little."
     main, count = next(iter(captions.scripts.items()))
     if 1 - count / captions.captions > _WORTH_SAYING:
         other = percent(1 - count / captions.captions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Shaped
 from PIL import Image
 
 from sightword.corpora.stats_captions import Read
@@ -54,24 +55,29 @@ def _random(pairs: Pairs, seen: Seen, seed: int) -> Iterator[Shown]:
 def _extremes(pairs: Pairs, seen: Seen, read: Read) -> Iterator[Shown]:
     rows, texts = seen.rows, read.rows
     area = rows["width"].astype(np.int64) * rows["height"]
-    shape = np.abs(np.log(rows["width"] / rows["height"])) if len(rows) else area
-    for group, order in (
-        ("The smallest", np.argsort(area, kind="stable")),
-        ("The largest", np.argsort(-area, kind="stable")),
-        ("The most extreme shapes", np.argsort(-shape, kind="stable")),
-        ("The least varied", np.argsort(rows["entropy"], kind="stable")),
+    shape = np.abs(np.log(rows["width"] / rows["height"]))
+    for group, worth in (
+        ("The smallest", area),
+        ("The largest", -area),
+        ("The most extreme shapes", -shape),
+        ("The least varied", rows["entropy"]),
     ):
-        for place in order[:_EACH].tolist():
+        for place in _firsts(worth, rows["print"]["file"]):
             yield _shown(pairs, group, int(rows["number"][place]), _size(rows[place]))
     length = texts["characters"].astype(np.int64)
-    for group, order in (
-        ("The longest captions", np.argsort(-length, kind="stable")),
-        ("The shortest captions", np.argsort(length, kind="stable")),
-    ):
-        for place in order[:_EACH].tolist():
-            number, which = int(texts["number"][place]), int(texts["which"][place])
-            note = f"{int(texts['words'][place])} words, {int(texts['tokens'][place])} tokens"
-            yield _shown(pairs, group, number, note, which)
+    for group, worth in (("The longest captions", -length), ("The shortest captions", length)):
+        for place in _firsts(worth, texts["hash"]):
+            words, tokens = int(texts["words"][place]), int(texts["tokens"][place])
+            note = f"{words:,} word{'' if words == 1 else 's'}, {tokens:,} tokens"
+            yield _shown(pairs, group, int(texts["number"][place]), note, int(texts["which"][place]))
+
+
+def _firsts(worth: Shaped[np.ndarray, " n"], same: Shaped[np.ndarray, " n"]) -> list[int]:
+    """The places of the smallest values, none like another."""
+    order = np.argsort(worth, kind="stable")
+    _, first = np.unique(same[order], return_index=True)
+    chosen: list[int] = order[np.sort(first)[:_EACH]].tolist()
+    return chosen
 
 
 def _alike(pairs: Pairs, repeats: Repeats) -> Iterator[Shown]:

@@ -16,8 +16,9 @@ from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.views.decode import decode
 
-TRIED = 96  # pictures
+TRIED = 64  # pictures
 _AT_ONCE = 8
+_LONG = 8.0  # seconds, above which it is worth starting processes
 _ROOM = 8 / 7  # stored shorter side over training size: 256 for 224, as is usual for random crops
 _REPEATS = 3  # decodings that are timed; the fastest counts
 
@@ -53,7 +54,8 @@ def shrink(pairs: Pairs, rows: np.ndarray, train_size: int, seed: int, processes
     jobs = [chosen[i : i + _AT_ONCE] for i in range(0, len(chosen), _AT_ONCE)]
     watch = Watch("trying smaller pictures", len(chosen))
     context = _Trial(pairs, Encoding(resize=resize, only_large=True))
-    parts = list(in_processes(_try, context, jobs, processes if len(jobs) > 1 else 1, watch))
+    seconds = float(rows["seconds"][large].mean()) * len(chosen) * (_REPEATS + 2)
+    parts = list(in_processes(_try, context, jobs, processes if seconds > _LONG else 1, watch))
     tried = np.concatenate(parts)
     return _told(len(pairs), rows, large, resize, tried) if len(tried) else None
 

@@ -27,10 +27,10 @@ def dots(title: str, points: Sequence[tuple[int, int]], mark: Mark) -> Markup:
     high = math.floor(math.log2(max(values))) + 1
     across, up = (WIDTH - LEFT - RIGHT) / (high - low), (HEIGHT - BOTTOM - TOP) / (high - low)
 
-    def x(value: float) -> float:
+    def x(value: int | float) -> float:
         return LEFT + across * (math.log2(value) - low)
 
-    def y(value: float) -> float:
+    def y(value: int | float) -> float:
         return HEIGHT - BOTTOM - up * (math.log2(value) - low)
 
     ticks = [2.0**step for step in range(low, high + 1, -(-(high - low) // _LABELS))]

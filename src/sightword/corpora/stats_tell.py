@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -178,6 +179,7 @@ def _first_of_each(numbers: Shaped[np.ndarray, " n"]) -> np.ndarray:
 def _commonest(rows: np.ndarray, pairs: Pairs) -> tuple[Common, ...]:
     _, first, counts = np.unique(rows["hash"], return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))[:_COMMON]
+    order = order[counts[order] > 1]
     found = []
     for place, count in zip(first[order].tolist(), counts[order].tolist(), strict=True):
         text = pairs.text(int(rows["number"][place])).captions[int(rows["which"][place])]
@@ -195,8 +197,8 @@ def _counted(names: Iterable[Any]) -> dict[str, int]:
 
 
 def _kind_of(reason: str) -> str:
-    """A reason without what is particular to one file, so that equal ones count together."""
-    return reason.split(":")[0].split(" (")[0][:80] if "'" not in reason else reason.split("'")[-1].strip()
+    """A reason without numbers and names that are one file's own, so that equal ones count together."""
+    return re.sub(r"'[^']*'", "'\u2026'", re.sub(r"\d+", "#", reason))[:120]
 
 
 def _stride(count: int) -> int:

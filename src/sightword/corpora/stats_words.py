@@ -19,6 +19,7 @@ _FILE = regex.compile(
     r"|^\w*\d{5,}\w*$",  # one word with a long number
     regex.IGNORECASE,
 )
+_ENOUGH = 1000  # characters of a caption that are searched
 _PLAIN_LETTER = regex.compile(r"[a-zA-Z]")
 
 
@@ -44,7 +45,7 @@ def script(text: str) -> str:
 
 def noise(text: str) -> list[str]:
     """What speaks against its being a description; each name is a reason by itself."""
-    stripped = text.strip()
+    stripped = text.strip()[:_ENOUGH]
     found = []
     if _ADDRESS.search(stripped):
         found.append("a web address")
@@ -57,7 +58,7 @@ def noise(text: str) -> list[str]:
         found.append("no letters")
     elif 2 * there < sum(not letter.isspace() for letter in stripped):
         found.append("fewer letters than other signs")
-    if len(words(stripped)) > 1 and stripped.isupper():
+    if not found and stripped.isupper() and sum(letters(word) > 1 for word in words(stripped)) > 1:
         found.append("capitals only")
     return found
 
