@@ -145,7 +145,11 @@ def test_a_missing_path_suggests_near_names(shards):
     assert "empty part" in _refused("")
 
 
-def test_missing_shards_are_counted(shards):
+@pytest.mark.parametrize("few", [0, 100])
+def test_missing_shards_are_counted(shards, monkeypatch, few):
+    """Asked for one by one, and, where they are many, by listing their folder."""
+    monkeypatch.setattr("sightword.pairs.places._FEW", few)
+    assert len(open_pairs(f"{shards}/{{00000..00002}}.tar")) == 12
     message = _refused(f"{shards}/{{00000..00006}}.tar")
     assert "4 of the 7 shards" in message
     assert f"first '{shards}/00003.tar'" in message
