@@ -74,6 +74,14 @@ def test_a_cut_costs_what_lay_behind_it(tmp_path: Path) -> None:
     assert "is cut short" in reasons[0]
 
 
+def test_bytes_lost_where_a_block_is_filled_up_cost_nothing(tmp_path: Path) -> None:
+    content, headers = written(tmp_path / "a.tar")
+    files, reasons = found(tmp_path / "a.tar", content[: headers[4] - 3] + content[headers[4] :])
+    assert files == CONTENT
+    assert len(reasons) == 1
+    assert found(tmp_path / "a.tar", content[: headers[4] - 3])[0] == without(4, 5, 6, 7)
+
+
 def test_a_missing_end_costs_nothing(tmp_path: Path) -> None:
     content, headers = written(tmp_path / "a.tar")
     end = headers[7] + 512 + -(-len(CONTENT["007.txt"]) // 512) * 512

@@ -88,6 +88,31 @@ def test_a_damaged_header_is_refused_with_its_place(make_tar):
         list(Tar(path).members())
 
 
+@pytest.mark.parametrize("size", [b"-0000000001\0", b"-0000001000\0", b"00000_00010\0"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_size_with_a_sign_never_leads_backwards(make_tar, size, number):
+    path = make_tar("a.tar", {"a.txt": b"hello", "b.txt": b"world"})
+    data = bytearray(path.read_bytes())
+    at = 1024 * number
+    data[at + 124 : at + 136] = size
+    data[at + 148 : at + 156] = b"%06o\0 " % (
+        sum(data[at : at + 148]) + 8 * 32 + sum(data[at + 156 : at + 512])
+    )
+    path.write_bytes(data)
+    with pytest.raises(SightwordError, match=r"is damaged|is not a tar"):
+        list(Tar(path).members())
+
+
+def test_a_pax_length_of_thousands_of_digits_is_passed_over(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind, data in [("pax", tarfile.XHDTYPE, b"9" * 5000), ("a.txt", tarfile.REGTYPE, b"hi")]:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, len(data)
+            tar.addfile(info, io.BytesIO(data))
+    assert [(member.name, member.size) for member in Tar(path).members()] == [("a.txt", 2)]
+
+
 @pytest.mark.parametrize("size", [b"-5", b"x", b"9" * 30])
 def test_a_senseless_pax_size_is_refused(tmp_path, size):
     path = tmp_path / "a.tar"

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 
 import ftfy
 import pytest
@@ -172,3 +173,10 @@ def test_what_is_no_tokenizer_is_refused(tmp_path, clip):
         load_tokenizer(file, 77)
     with pytest.raises(SightwordError, match="at least 259 ids"):
         LearnedTokenizer.train(CAPTIONS, 100, 12)
+
+
+def test_an_endless_word_does_not_keep_learning_from_ending() -> None:
+    begun = time.process_time()
+    learned = LearnedTokenizer.train(["x" * 300_000, "a red cat", "a red dog"], 300, 16)
+    assert learned(["y" * 300_000]).lengths.tolist() == [16]
+    assert time.process_time() - begun < 5

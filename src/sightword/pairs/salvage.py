@@ -42,7 +42,8 @@ def survey(tar: Tar) -> tuple[list[File], list[Damage]]:
 
     Behind damage the next header is looked for at any byte: by its magic, and sound by its checksum. Where
     one lies inside the file before the damage, that file lost bytes and is left out, as is one that reaches
-    beyond the tar's end. A file whose own header is damaged cannot be told from garbage.
+    beyond the tar's end; bytes lost behind a file, where tar fills up a block, cost nothing. A file whose
+    own header is damaged cannot be told from garbage.
     """
     files, damages, start = list[File](), list[Damage](), 0
     while not damages or start < tar.stat.st_size:
@@ -50,7 +51,7 @@ def survey(tar: Tar) -> tuple[list[File], list[Damage]]:
         try:
             for member in tar.members(start):
                 files.append(File(member.name, member.offset, member.size, member.regular))
-                position = member.offset + -(-member.size // BLOCK) * BLOCK
+                position = member.offset + member.size
             break
         except (SightwordError, OSError) as error:
             reason = _reason(error, tar)

@@ -180,7 +180,10 @@ def _number(field: bytes) -> int:
     """A size: octal digits, or GNU's base 256 for what they cannot hold."""
     if field[0] & 0x80:
         return int.from_bytes(field, "big") & ((1 << 95) - 1)
-    return int(field.strip(b" \0") or b"0", 8)
+    digits = field.strip(b" \0") or b"0"
+    if not digits.isdigit():  # a sign would lead backwards, and round in circles
+        raise ValueError("no octal number")
+    return int(digits, 8)
 
 
 def _text(name: bytes) -> str:
@@ -195,7 +198,7 @@ def _extension(kind: bytes, data: bytes) -> dict[str, str]:
     records = dict[str, str]()
     while kind == b"x" and data:
         length, _, rest = data.partition(b" ")
-        if not length.isdigit() or int(length) < len(length) + 3:
+        if not length.isdigit() or len(length) > 19 or int(length) < len(length) + 3:
             break
         key, _, value = rest[: int(length) - len(length) - 1].rstrip(b"\n").partition(b"=")
         records[_text(key)] = _text(value)

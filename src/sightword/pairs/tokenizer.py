@@ -30,6 +30,7 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's 
 _CLIP_SOT, _CLIP_EOT = "<start_of_text>", "<end_of_text>"
 _CLIP_MERGES = 49152 - 256 - 2  # of the file's; 256 bytes, twice, and two special tokens make 49,408
 _PAD, _SOT, _EOT = "<pad>", "<sot>", "<eot>"
+_LEARNED_FROM = 2000  # characters of a caption: the library's time grows with the square of a word's length
 _REMEMBERED = 1 << 16  # captions
 _FEWEST = 3 + 256  # the special tokens and every byte, so that no text is unknown
 
@@ -163,7 +164,7 @@ class LearnedTokenizer(Tokenizer):
             special_tokens=[_PAD, _SOT, _EOT],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         )
-        inner.train_from_iterator((clean(caption) for caption in captions), trainer)
+        inner.train_from_iterator((clean(caption[:_LEARNED_FROM]) for caption in captions), trainer)
         inner.encode_special_tokens = True  # a caption that spells out "<eot>" is words, not an end
         return cls(inner, context)
 
