@@ -29,17 +29,18 @@ static int64_t draw(int64_t from, int64_t to) {
 static View make_view(int64_t rows, int64_t columns) {
     int64_t size = draw(1, 70), reach = draw(0, 9), height = draw(1, rows), width = draw(1, columns);
     int64_t *box = malloc(4 * sizeof(int64_t)), *span = malloc(sizeof(int64_t));
-    uint8_t *flags = malloc(3), *steps = malloc(4);
+    uint8_t *flags = malloc(4), *steps = malloc(4);
     float *amounts = malloc(4 * sizeof(float)), *blur = malloc((size_t)(reach + 1) * sizeof(float));
     box[0] = draw(0, rows - height), box[1] = draw(0, columns - width), box[2] = height, box[3] = width;
     *span = reach;
     for (int i = 0; i < 3; i++) flags[i] = (uint8_t)draw(0, 1);
+    flags[3] = (uint8_t)(1 << draw(0, 3)); /* eighths of its size that a file is decoded at */
     uint8_t first = (uint8_t)draw(0, 3), none = draw(0, 3) == 0;
     for (uint8_t i = 0; i < 4; i++) steps[i] = none ? 255 : (uint8_t)((first + i) % 4);
     for (int i = 0; i < 4; i++) amounts[i] = (float)draw(0, 1800) / 1000.0f;
     for (int64_t i = 0; i <= reach; i++) blur[i] = 1.0f / (float)(2 * reach + 1);
     return (View){size, box, flags, steps, amounts, flags + 1, blur, span, reach + 1, flags + 2,
-                  malloc((size_t)(3 * size * size))};
+                  malloc((size_t)(3 * size * size)), flags + 3};
 }
 
 static void drop_view(View *view) {

@@ -20,7 +20,7 @@ from sightword.views.decode import MAX_PIXELS, decode
 from sightword.views.drawn import draw
 from sightword.views.files import Made, views_of_files
 from sightword.views.native import library as native_library
-from sightword.views.native.kernel import views_of_jpegs, views_of_pixels
+from sightword.views.native.kernel import eighths, views_of_jpegs, views_of_pixels
 from sightword.views.native.library import WIDEST, Library, current
 from sightword.views.pipeline import make_views
 from sightword.words import View
@@ -211,28 +211,36 @@ def large_photo(height: int, width: int, seed: int) -> np.ndarray:
 def test_large_files_are_decoded_smaller_and_look_the_same(
     factor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every crop has at least `factor` times its view's pixels, but not twice as many."""
+    """The shorter side has at least twice `factor` times the view's pixels, but not twice as many."""
     view = View(size=30, scale=(0.8, 1.0), flip=0.5)
-    sides = 50 * factor, 60 * factor
+    sides = 70 * factor, 80 * factor
     files = [saved(large_photo(*sides, i), subsampling=i % 3) for i in range(6)]
     away = differences(monkeypatch, files, view)
     assert away.mean() < 1.5
     assert away.max() > 2  # it was indeed decoded smaller
-    fine = replace(view, size=59 * factor)  # needs every pixel: no scaling, so the exact colours again
+    fine = replace(view, size=36 * factor)  # needs every pixel: no scaling, so the exact colours again
     assert differences(monkeypatch, files, fine).mean() < 0.6
 
 
 @needs_jpeg
-def test_a_small_crop_keeps_the_file_at_full_size() -> None:
-    """The scale is chosen for all views of a sample: one that needs every pixel rules."""
+def test_a_view_does_not_depend_on_the_views_beside_it() -> None:
+    """One is made of a small decoding and the other of the whole file, alone or together."""
     files, ids, epochs = [saved(photo(240, 240, 0))], np.arange(1), np.zeros(1, dtype=np.int64)
     whole = View(size=20, scale=(1.0, 1.0), ratio=(1.0, 1.0))
     large = View(size=200, scale=(1.0, 1.0), ratio=(1.0, 1.0))
     alone = views_of_jpegs(kernel(), files, [whole], 0, ids, epochs, MAX_PIXELS)[0][whole]
-    beside = views_of_jpegs(kernel(), files, [whole, large], 0, ids, epochs, MAX_PIXELS)[0][whole]
-    assert not torch.equal(alone, beside)
-    exact = by_definition(files[0], (0, 0, 240, 240), False, 20)
-    assert np.abs(beside[0].numpy() - exact).max() < 1.6
+    beside = views_of_jpegs(kernel(), files, [whole, large], 0, ids, epochs, MAX_PIXELS)[0]
+    assert torch.equal(alone, beside[whole])
+    exact = by_definition(files[0], (0, 0, 240, 240), False, 200)
+    assert np.abs(beside[large][0].numpy() - exact).max() < 1.6
+
+
+def test_the_share_that_is_decoded() -> None:
+    sizes = np.array(
+        [[640, 480], [447, 9000], [895, 895], [896, 1200], [1791, 1791], [1792, 2000], [9000, 9000]]
+    )
+    assert eighths(View(size=224), sizes).tolist() == [8, 8, 8, 4, 4, 2, 1]
+    assert eighths(View(size=96, scale=(0.05, 0.4)), sizes).tolist() == [8, 8, 4, 4, 2, 2, 1]
 
 
 @needs_jpeg

@@ -138,19 +138,6 @@ int read_size(const JpegLibrary *library, const uint8_t *file, size_t bytes, int
     return plain ? 0 : -1;
 }
 
-/* In eighths: the smallest at which each of the sample's crops still has as many pixels as its view. */
-static int choose_scale(const View *views, int64_t count, int64_t row) {
-    for (int eighths = 1; eighths < 8 && count > 0; eighths *= 2) {
-        int enough = 1;
-        for (int64_t v = 0; v < count; v++) {
-            const int64_t *box = views[v].boxes + 4 * row, wanted = 8 * views[v].size;
-            enough = enough && box[2] * eighths >= wanted && box[3] * eighths >= wanted;
-        }
-        if (enough) return eighths;
-    }
-    return 8;
-}
-
 /* What a plane's samples stand for, and room for them. */
 static int prepare(const JpegDecompress *info, int colour, Scratch *memory, Plane *plane) {
     const JpegComponent *one = &info->comp_info[colour];
@@ -224,16 +211,15 @@ void sightword_own_entropy(JpegLibrary *library, int wanted) {
     library->own_entropy = wanted;
 }
 
-/* The file's planes, no larger than the views of this row need them; -1 where it is not taken. */
-int read_picture(const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most, const View *views,
-                 int64_t count, int64_t row, Scratch *memory, Picture *picture) {
+/* The file's planes at so many eighths of its size; -1 where it is not taken. */
+int read_picture(const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most, int eighths,
+                 Scratch *memory, Picture *picture) {
     Reader reader = {0};
     volatile int result = -1;
     if (setjmp(reader.refused) == 0) {
         JpegDecompress *info = &reader.info;
         open_file(library, &reader, file, bytes);
         if (is_plain(info, most)) {
-            int eighths = choose_scale(views, count, row);
             info->scale_num = (unsigned)eighths;
             info->scale_denom = 8;
             info->raw_data_out = 1;

@@ -106,7 +106,7 @@ int64_t sightword_planes(const JpegLibrary *library, const uint8_t *file, int64_
     Scratch memory = {0};
     Picture picture = {0};
     int64_t count = 0;
-    if (read_picture(library, file, (size_t)bytes, most, NULL, 0, 0, &memory, &picture)) room = -1;
+    if (read_picture(library, file, (size_t)bytes, most, 8, &memory, &picture)) room = -1;
     for (int c = 0; c < picture.colours; c++) {
         const Plane *plane = &picture.planes[c];
         for (int64_t y = 0; y < plane->rows; y++)
@@ -117,6 +117,28 @@ int64_t sightword_planes(const JpegLibrary *library, const uint8_t *file, int64_
     return count == room ? count : -1;
 }
 
+/* Every view of a row that is made of the file at so many eighths of its size, if there is one; -1 on failure. */
+static int draw_at(int eighths, const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most,
+                   const View *views, int64_t count, int64_t row, const Instructions *with, Scratch *memory,
+                   double *seconds) {
+    Picture picture;
+    double before = now();
+    int failed = 0, decoded = 0;
+    for (int64_t v = 0; v < count && !failed; v++) {
+        if (views[v].eighths[row] != eighths) continue;
+        if (!decoded) {
+            failed = read_picture(library, file, bytes, most, eighths, memory, &picture);
+            double after = now();
+            seconds[0] += after - before;
+            before = after;
+            decoded = 1;
+        }
+        if (!failed) failed = with->view_of_planes(&picture, &views[v], row, place(&views[v], row), memory);
+    }
+    seconds[1] += now() - before;
+    return failed;
+}
+
 /* Every view of these rows' JPEGs. `taken` becomes 0 for rows that must be made in another way.
 
    `seconds` (decoding, views) grow by this thread's processor time. */
@@ -125,19 +147,12 @@ void sightword_jpegs(const JpegLibrary *library, const uint8_t *const *files, co
                      double *seconds) {
     const Instructions *with = choose(level);
     Scratch memory = {0};
-    double before = now();
     for (int64_t row = first; row < last; row++) {
-        if (!taken[row]) continue;
-        Picture picture;
-        int failed = read_picture(library, files[row], (size_t)bytes[row], most, views, count, row, &memory, &picture);
-        double between = now();
-        for (int64_t v = 0; v < count && !failed; v++)
-            failed = with->view_of_planes(&picture, &views[v], row, place(&views[v], row), &memory);
+        int failed = !taken[row];
+        for (int eighths = 8; eighths > 0 && !failed; eighths /= 2)
+            failed = draw_at(eighths, library, files[row], (size_t)bytes[row], most, views, count, row, with, &memory,
+                             seconds);
         taken[row] = !failed;
-        double after = now();
-        seconds[0] += between - before;
-        seconds[1] += after - between;
-        before = after;
     }
     let_go(&memory);
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum {
-    VERSION = 1, /* of the functions and structures that library.py and kernel.py know: they ask for it */
+    VERSION = 2, /* of the functions and structures that library.py and kernel.py know: they ask for it */
     LANES = 32,     /* values that loops may overrun their end by: every buffer has room for them */
     LEVEL_BITS = 6, /* planes and sums are in 64ths of a level, which leaves 16 bits room for colours */
 };
@@ -25,6 +25,7 @@ typedef struct {
     int64_t taps;
     const uint8_t *solarized; /* b */
     uint8_t *out;             /* b x 3 x size x size */
+    const uint8_t *eighths;   /* b: 8, 4, 2 or 1: the share of its size that a JPEG is decoded at */
 } View;
 
 /* Samples of one colour, columns first: sample (y, x) is at [x * pitch + y]. */
@@ -86,7 +87,7 @@ extern const int16_t COLOUR_SHARES[4];
 /* jpeg.c */
 typedef struct JpegLibrary JpegLibrary;
 int read_size(const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most, int64_t size[2]);
-int read_picture(const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most, const View *views,
-                 int64_t count, int64_t row, Scratch *memory, Picture *picture);
+int read_picture(const JpegLibrary *library, const uint8_t *file, size_t bytes, int64_t most, int eighths,
+                 Scratch *memory, Picture *picture);
 
 #endif

@@ -41,18 +41,19 @@ class _View(ctypes.Structure):
         ("taps", ctypes.c_int64),
         ("solarized", ctypes.c_void_p),
         ("out", ctypes.c_void_p),
+        ("eighths", ctypes.c_void_p),
     )
 
 
 class _Job:
     """The views of a batch as the kernel wants them; keeps alive what its pointers point to."""
 
-    def __init__(self, drawn: Mapping[View, Drawn]) -> None:
+    def __init__(self, drawn: Mapping[View, Drawn], sizes: Int[np.ndarray, "b 2"]) -> None:
         self.out = {
             view: torch.empty((len(one.crops), 3, view.size, view.size), dtype=torch.uint8)
             for view, one in drawn.items()
         }
-        self._kept = [self._arrays(view, one) for view, one in drawn.items()]
+        self._kept = [self._arrays(view, one, sizes) for view, one in drawn.items()]
         self.views = (_View * len(self._kept))(
             *(
                 _View(**{name: it if isinstance(it, int) else it.ctypes.data for name, it in kept.items()})
@@ -60,7 +61,7 @@ class _Job:
             )
         )
 
-    def _arrays(self, view: View, drawn: Drawn) -> dict[str, Any]:
+    def _arrays(self, view: View, drawn: Drawn, sizes: Int[np.ndarray, "b 2"]) -> dict[str, Any]:
         order = np.where(drawn.jittered, drawn.jitter.order if drawn.jitter else -1, -1)
         amounts = drawn.jitter.amounts if drawn.jitter else np.zeros((len(order), 4))
         blur, spans = blur_kernels(len(order), drawn.blurred, drawn.sigma)
@@ -76,7 +77,25 @@ class _Job:
             "taps": blur.shape[1],
             "solarized": drawn.solarized,
             "out": self.out[view].numpy(),
+            "eighths": eighths(view, sizes),
         }
+
+
+def eighths(view: View, sizes: Int[np.ndarray, "b 2"]) -> UInt8[np.ndarray, " b"]:
+    """At which share of its size a JPEG is decoded for a view: 8, 4, 2 or 1 eighths of it.
+
+    The smallest at which the largest crop that the view may take of a square still has twice the view's
+    pixels. It depends on the picture and on this view alone, not on the crop or on other views: so a view is
+    the same in runs of other objectives, views of one size share one decoding, and the resampling smooths
+    over the coarser filter of the DCT. Crops of less than a quarter of that area lose some detail.
+
+    Args:
+        sizes: height and width of each picture, pixels.
+    """
+    wanted = 2 * view.size / view.scale[1] ** 0.5
+    shares = 8 * np.minimum(1.0, wanted / np.maximum(1, sizes.min(axis=1)))
+    found: UInt8[np.ndarray, " b"] = (2 ** np.ceil(np.log2(np.maximum(1.0, shares)))).astype(np.uint8)
+    return found
 
 
 def blur_kernels(
@@ -113,7 +132,7 @@ def views_of_pixels(
         MemoryError: there is none left.
     """
     sizes = np.ascontiguousarray(sizes_of(images))
-    job = _Job({view: draw(view, sizes, seed, ids, epochs, coloured) for view in views})
+    job = _Job({view: draw(view, sizes, seed, ids, epochs, coloured) for view in views}, sizes)
     kept = images.contiguous() if isinstance(images, Tensor) else [np.ascontiguousarray(x) for x in images]
     pictures = (ctypes.c_void_p * len(sizes))(*_addresses(kept))
 
@@ -141,9 +160,8 @@ def views_of_jpegs(
     """Views straight from JPEG files, without decoding what cannot be seen in them.
 
     Deviations from `make_views` of the decoded file: values are rounded once instead of three times (a
-    level), and clipped to 0-255 after resizing instead of before; where every crop of a sample
-    has at least twice, four or eight times its view's pixels, the file is decoded at a half, a quarter or
-    an eighth.
+    level), and clipped to 0-255 after resizing instead of before; large files are decoded at a half, a
+    quarter or an eighth of their size (see `eighths`).
 
     Args:
         files: JPEGs that stand upright; None for rows that are not to be made.
@@ -163,7 +181,7 @@ def views_of_jpegs(
         library.functions.sightword_sizes(*shared, len(files), most, sizes.ctypes.data)
         taken[:] = sizes[:, 0] > 0
     drawn = {view: draw(view, np.maximum(sizes, 1), seed, ids, epochs, coloured) for view in views}
-    job = _Job(drawn)
+    job = _Job(drawn, sizes)
 
     def work(first: int, last: int) -> None:
         spent = np.zeros(2)

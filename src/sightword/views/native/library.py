@@ -32,7 +32,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see kernel.c a
     ),
     "sightword_pixels": (_INT, _POINTER, _POINTER, _LONG, _LONG, _POINTER, _LONG, _INT),
 }
-VERSION = 1  # of kernel.h
+VERSION = 2  # of kernel.h
 WIDEST = 2  # instructions: 0 plain C, 1 AVX2, 2 AVX-512, as far as the processor has them
 
 
