@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from sightword.config import Config, DataConfig, ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.training.session import Session, begin
-from sightword.training.supply import load_steps
+from sightword.training.supply import Supply
 
 WORKERS, BATCH, FILES, ROUNDS = 2, 32, 96, 5
 BATCHES = {"peer": 16, "ours": 64}  # of a round; workers start before its clock does
@@ -94,7 +94,7 @@ def our_round(folder: Path) -> Callable[[], Measured]:
     steps = session.steps(None)
 
     def round_() -> Measured:
-        with load_steps(steps, 0, BATCHES["ours"], session.config.data.workers, cuda=False) as batches:
+        with Supply(steps, 0, BATCHES["ours"], session.config.data, cuda=False) as batches:
             return measured(batches)
 
     return round_
@@ -128,12 +128,17 @@ def our_session(folder: Path) -> Session:
 
 
 def measured(batches: Iterator[Any]) -> Measured:
-    """By the clock once every worker has made a batch; by the workers' processor time on the whole."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """By the clock once every worker has made a batch; by all processor time on the whole."""
+    before = processor_seconds()
     for _ in islice(batches, WORKERS):
         pass
     start, count = time.perf_counter(), sum(1 for _ in batches)
     seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return count * BATCH / seconds, (count + WORKERS) * BATCH / max(processor, 1e-9)
+    spent = processor_seconds() - before
+    return count * BATCH / seconds, (count + WORKERS) * BATCH / spent
+
+
+def processor_seconds() -> float:
+    """Of this process, whose threads may be workers, and of worker processes that have ended."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)

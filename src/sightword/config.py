@@ -85,7 +85,8 @@ class DataConfig:
     tokenizer: Literal["clip", "learned"] = "clip"
     vocab: int = 4096  # rows of a learned tokenizer
     window: int = 8  # shards shuffled together
-    workers: int = -1  # loader processes; -1: chosen by the machine
+    workers: int = -1  # loaders that make batches ahead; -1: as many as training needs
+    loaders: Literal["auto", "threads", "processes"] = "auto"  # what they are; see docs/data.md
     colour: Literal["auto", "loader", "device"] = "auto"  # who does views' colours; auto: a GPU that trains
     cache_mib: int = 2048  # decoded pictures kept in memory when all of them fit
     image_key: str = "filepath"  # column of a table that names or holds the picture

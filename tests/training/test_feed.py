@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import pickle
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +16,13 @@ import pytest
 import torch
 from tiny_runs import MAE, SIMCLR, opened, shard, tiny
 
+from sightword.config import DataConfig
 from sightword.errors import BadSample, SightwordError
+from sightword.training import supply as supply_room
 from sightword.training.feed import Steps, open_store
 from sightword.training.loop import train
 from sightword.training.session import Session
-from sightword.training.supply import load_steps
+from sightword.training.supply import Supply, load_steps, thread_steps
 from sightword.views import named
 from sightword.words import Batch, Caption
 
@@ -48,6 +52,50 @@ def loaded(steps: Steps, start: int, total: int, workers: int) -> list[Batch]:
 @pytest.fixture
 def session(tmp_path: Path, data: Path) -> Session:
     return opened(tmp_path / "run", data, f"clip + {SIMCLR}")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_make_the_same(session: Session, workers: int) -> None:
+    steps = session.steps(None)
+    wanted = [steps[step] for step in range(7)]
+    with thread_steps(session.steps(None), 2, 7, workers, cuda=False) as batches:
+        for ours, theirs in zip(batches, wanted[2:], strict=True):
+            assert_same(ours, theirs)
+
+
+def test_threads_that_are_left_early_end(session: Session) -> None:
+    with thread_steps(session.steps(None), 0, 100, 2, cuda=False) as batches:
+        next(batches)
+    deadline = time.monotonic() + 20
+    while any(thread.name.startswith("loader") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("loaders", ["threads", "processes"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_supply_gives_every_step_and_the_user_rules(session: Session, loaders: str, workers: int) -> None:
+    steps = session.steps(None)
+    config = DataConfig(workers=workers, loaders=loaders)  # type: ignore[arg-type]
+    with Supply(steps, 1, 9, config, cuda=False) as supply:
+        for step in range(1, 9):
+            assert_same(next(supply), steps[step])
+            assert supply.heed(0.9, 1.0, {"decode": 9.0}, 50) == 0
+
+
+def test_workers_are_added_where_training_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supply_room, "cores", lambda: 6)
+    steps = session.steps(None)
+    with Supply(steps, 0, 9, DataConfig(workers=-1), cuda=False) as supply:
+        assert supply.workers == 1
+        assert_same(next(supply), steps[0])
+        assert supply.heed(0.05, 1.0, {"decode": 3.0}, 50) == 0, "it does not wait"
+        assert supply.heed(0.5, 1.0, {"decode": 0.3}, 50) == 0, "one is enough"
+        assert supply.heed(0.5, 1.0, {"decode": 1.0, "views": 0.5}, 3) == 0, "too short to tell"
+        assert supply.heed(0.5, 1.0, {"decode": 1.0, "views": 0.5}, 50) == 4  # 1.2 * 1.5 / 0.5
+        assert supply.heed(0.5, 1.0, {"decode": 9.0}, 50) == 6, "no more than processors"
+        for step in range(1, 9):
+            assert_same(next(supply), steps[step])
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

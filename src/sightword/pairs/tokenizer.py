@@ -72,11 +72,13 @@ class Tokenizer(ABC):
 
     def _remembered(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of words, encoded once for as long as few captions come again and again."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if len(self._known) + len(new) > _REMEMBERED:
-            self._known, new = {}, list(dict.fromkeys(texts))
-        self._known |= zip(new, self._encode([clean(text) for text in new]), strict=True)
-        return [self._known[text] for text in texts]
+        known = self._known  # held on to: another thread may begin a new one
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if len(known) + len(new) > _REMEMBERED:
+            known = self._known = {}
+            new = list(dict.fromkeys(texts))
+        known |= zip(new, self._encode([clean(text) for text in new]), strict=True)
+        return [known[text] for text in texts]
 
     def save(self, path: Path) -> None:
         """Write the `tokenizers` library's own `tokenizer.json`."""

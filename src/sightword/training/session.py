@@ -236,6 +236,7 @@ def _same_reading(data: DataConfig) -> DataConfig:
     """Without what changes neither which samples there are nor how they are shown."""
     return dataclasses.replace(
         data, workers=0, cache_mib=0, max_bad=0.0, path="", sight="", image_root="", shard_cache_gib=0.0,
+        loaders="auto",
         colour="auto",
     )  # fmt: skip
 
