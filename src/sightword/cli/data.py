@@ -98,7 +98,9 @@ def _index(flags: given.Index) -> None:
         print(
             f"{index.place}: {index.report.samples:,} pairs in {index.shards:,} shards,"
             f" {index.bytes / 1e9:,.2f} GB; data hash {index.data_hash}"
+            + (f"; {index.captionless:,} pictures without captions" if index.captionless else "")
             + (f"; left out: {left_out}" if left_out else "")
+            + (f"; {index.repeated_keys:,} keys come again" if index.repeated_keys else "")
         )
 
 

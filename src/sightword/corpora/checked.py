@@ -76,12 +76,16 @@ class Checked:
             f"{self.source}: {self.samples:,} samples in {self.shards:,} shards, {self.decoded:,} pictures "
             f"decoded; {self.seconds:.1f} s, {self.samples_per_second:,.0f} samples/s"
         )
-        yield (
-            f"captions: {self.captions:,}, {self.mean_characters:.0f} characters on average, at most "
-            f"{self.longest_caption:,} ({self.longest_caption_key}), {self.over_context:.2%} longer than 77 "
-            f"tokens, {self.repeated.repeated_captions:.2%} occur more than once"
-        )
+        if self.captions:
+            yield self._captions_line()
         yield f"pictures that come again: {self.repeated.near_share:.2%} (same bytes or near copies)"
         yield from (found.line() for found in self.against)
         yield from self.summary
         yield "whole" if self.whole else f"not whole: {self.problems:,} problems, {self.notes:,} notes"
+
+    def _captions_line(self) -> str:
+        return (
+            f"captions: {self.captions:,}, {self.mean_characters:.0f} characters on average, at most "
+            f"{self.longest_caption:,} ({self.longest_caption_key}), {self.over_context:.2%} longer than 77 "
+            f"tokens, {self.repeated.repeated_captions:.2%} occur more than once"
+        )

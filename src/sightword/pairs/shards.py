@@ -62,7 +62,7 @@ class Shard:
         try:
             fields: dict[str, Any] = json.loads(described or b"{}")
             caption = decode_caption(words, f"{key}.txt").strip()
-            return Text(key, _all_captions(caption, fields.get("captions")), fields)
+            return Text(key, _all_captions(caption, fields.pop("captions", None)), fields)
         except (ValueError, AttributeError, RecursionError, SightwordError) as error:
             # The index found them good: these bytes have changed since, under the tar's old time and size.
             raise BadSample(key, f"its words have changed since the tar was indexed: {error}") from error

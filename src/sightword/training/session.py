@@ -103,7 +103,7 @@ class Session:
             return steps
         # As a run on these pictures alone reads them, so that the two are paired; but one place given twice
         # is read in another order, or a step would see the same pictures from both.
-        same = self.sight.data_hash == self.pairs.data_hash
+        same = config.data.sight == config.data.path or self.sight.data_hash == self.pairs.data_hash
         seed = stream("sight", config.seed) if same else config.seed
         order = Order(self.sight.counts, seed, config.data.window)
         other = dataclasses.replace(
