@@ -40,15 +40,15 @@ from sightword.config import (
     OptimizerConfig,
     TextTowerConfig,
 )
-from sightword.corpora.check import check
-from sightword.corpora.checked import CheckOptions
+from sightword.corpora.checking.check import check
+from sightword.corpora.checking.checked import CheckOptions
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
-from sightword.pairs.contents import CORPUS
-from sightword.pairs.places import tars
 from sightword.pairs.reading import Reading
 from sightword.pairs.sources import open_pairs
-from sightword.pairs.survey import index_shards
+from sightword.pairs.tars.contents import CORPUS
+from sightword.pairs.tars.places import tars
+from sightword.pairs.tars.survey import index_shards
 from sightword.training.loop import train
 from sightword.views.files import views_of_files
 from sightword.words import View

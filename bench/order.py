@@ -60,8 +60,8 @@ def main() -> None:
 
 def make(folder: Path, shards: int, samples: int) -> int:
     """The folder of a corpus; the bytes of its index."""
-    from sightword.pairs.contents import CORPUS, IndexReport, ShardFacts
-    from sightword.pairs.corpus_index import CorpusIndex, Described
+    from sightword.pairs.tars.contents import CORPUS, IndexReport, ShardFacts
+    from sightword.pairs.tars.corpus_index import CorpusIndex, Described
 
     described = []
     for number in range(shards):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from small_packages import SQUARE, icon_package, icon_set
 
-from sightword.corpora import build, families
-from sightword.corpora.build import build_corpus
+from sightword.corpora.building import build, families
+from sightword.corpora.building.build import build_corpus
 from sightword.errors import SightwordError
 from sightword.pairs.sources import open_pairs
 

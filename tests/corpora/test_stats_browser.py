@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_corpus import write_corpus
 
-from sightword.corpora.stats import StatsOptions, stats
+from sightword.corpora.stats.survey import StatsOptions, stats
 
 pytestmark = pytest.mark.browser
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -9,7 +9,7 @@ from odd_pictures import animated, scenery, stored
 from PIL import Image
 
 from sightword.pairs.sample import Sample
-from sightword.pairs.writer import write_shard
+from sightword.pairs.tars.writer import write_shard
 
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>"
 LONG = "word " * 100

@@ -84,7 +84,7 @@ def test_dropped_patches_never_reach_the_tower(kind: type[Clip | Siglip]) -> Non
     assert not keep.replace
     tower = ViT(VIT)
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
-    hidden = masking.hidden(keep, (4, 4), seed=0, ids=[1, 2], epoch=0)
+    hidden = masking.hidden(keep, (4, 4), seed=0, ids=[1, 2], epochs=0)
     seen = tower(images, hidden)
     assert seen.tokens.shape[1] == 4
     spoilt = images.clone()

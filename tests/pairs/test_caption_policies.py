@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightword.pairs.captions import captions_of, choose, choose_all
 from sightword.pairs.sample import Sample, Text
-from sightword.pairs.tokenizer import ClipTokenizer
+from sightword.pairs.words.captions import captions_of, choose, choose_all
+from sightword.pairs.words.tokenizer import ClipTokenizer
 
 FIVE = Text("k", ("a cat", "a cat on a mat", "one two three four five", "a cat", "cat"), {})
 PHOTO = Text("k", ("Rome",), {"title": "Rome", "description": ""})

@@ -30,7 +30,7 @@ def test_a_list_is_made_once_and_anew_when_pictures_come(tmp_path, layout, monke
     here.rename(moved)
     assert open_pairs(f"{layout}:{moved}").data_hash == before
     with monkeypatch.context() as patch:
-        patch.setattr("sightword.pairs.listed.write_list", lambda *_: pytest.fail("listed twice"))
+        patch.setattr("sightword.pairs.lists.listed.write_list", lambda *_: pytest.fail("listed twice"))
         assert len(open_pairs(f"{layout}:{moved}")) == len(first)
     if layout == "yfcc15m":
         zipped(moved, [12345679])

@@ -10,11 +10,11 @@ import pytest
 from torch.utils.data import DataLoader
 
 from sightword.errors import SightwordError
-from sightword.pairs import shards as shards_room
 from sightword.pairs.base import Pairs
-from sightword.pairs.places import expand
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.sources import open_pairs
+from sightword.pairs.tars import shards as shards_room
+from sightword.pairs.tars.places import expand
 
 
 def _is_sample(sample: Sample, number: int) -> bool:
@@ -148,7 +148,7 @@ def test_a_missing_path_suggests_near_names(shards):
 @pytest.mark.parametrize("few", [0, 100])
 def test_missing_shards_are_counted(shards, monkeypatch, few):
     """Asked for one by one, and, where they are many, by listing their folder."""
-    monkeypatch.setattr("sightword.pairs.places._FEW", few)
+    monkeypatch.setattr("sightword.pairs.tars.places._FEW", few)
     assert len(open_pairs(f"{shards}/{{00000..00002}}.tar")) == 12
     message = _refused(f"{shards}/{{00000..00006}}.tar")
     assert "4 of the 7 shards" in message

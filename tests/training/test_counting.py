@@ -10,7 +10,7 @@ import torch
 from sightword.config import Config, DataConfig, ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.errors import SightwordError
 from sightword.objectives import catalogue
-from sightword.pairs.tokenizer import ClipTokenizer
+from sightword.pairs.words.tokenizer import ClipTokenizer
 from sightword.recipes import models
 from sightword.training.counting import cost_digest, sample_flops
 from sightword.training.flops import step_flops

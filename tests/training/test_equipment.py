@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sightword.config import ImageTowerConfig, ModelConfig
 from sightword.errors import SightwordError
-from sightword.pairs.tokenizer import LearnedTokenizer, Tokenizer
+from sightword.pairs.words.tokenizer import LearnedTokenizer, Tokenizer
 from sightword.towers.build import build_image, build_text
 from sightword.training.loop import train
 from sightword.training.model import load_model

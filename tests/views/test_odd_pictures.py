@@ -18,10 +18,10 @@ from PIL import Image, ImageCms, ImageOps
 from small_shard import write_tar
 from tiny_runs import tiny
 
-from sightword.corpora.check import check
-from sightword.corpora.encoding import Encoding
-from sightword.corpora.pack import pack
-from sightword.corpora.pack_plan import PackOptions
+from sightword.corpora.checking.check import check
+from sightword.corpora.packing.encoding import Encoding
+from sightword.corpora.packing.pack import pack
+from sightword.corpora.packing.pack_plan import PackOptions
 from sightword.errors import BadSample
 from sightword.pairs.sources import open_pairs
 from sightword.training.loop import train

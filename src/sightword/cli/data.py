@@ -23,8 +23,8 @@ def reading(tables: TableFlags, captionless: bool = False) -> Reading:
 
 
 def _pack(flags: given.Pack) -> None:
-    from sightword.corpora.encoding import Encoding
-    from sightword.corpora.pack import PackOptions, pack
+    from sightword.corpora.packing.encoding import Encoding
+    from sightword.corpora.packing.pack import PackOptions, pack
 
     encoding = Encoding(flags.resize, flags.format, flags.quality, flags.only_large)
     options = PackOptions(
@@ -41,8 +41,8 @@ def _pack(flags: given.Pack) -> None:
 
 
 def _check(flags: given.Check) -> None:
-    from sightword.corpora.check import check
-    from sightword.corpora.checked import CheckOptions
+    from sightword.corpora.checking.check import check
+    from sightword.corpora.checking.checked import CheckOptions
 
     options = CheckOptions(
         split=flags.split,
@@ -59,7 +59,7 @@ def _check(flags: given.Check) -> None:
 
 
 def _stats(flags: given.Stats) -> None:
-    from sightword.corpora.stats import StatsOptions, stats
+    from sightword.corpora.stats.survey import StatsOptions, stats
 
     options = StatsOptions(flags.split, flags.pictures, flags.captions, flags.size, flags.seed, flags.workers)
     how = reading(flags.tables, flags.captionless)
@@ -67,7 +67,7 @@ def _stats(flags: given.Stats) -> None:
 
 
 def _corpus(flags: given.Corpus) -> None:
-    from sightword.corpora.build import build_corpus
+    from sightword.corpora.building.build import build_corpus
 
     summary = build_corpus(
         flags.name,
@@ -86,10 +86,10 @@ def _corpus(flags: given.Corpus) -> None:
 
 
 def _index(flags: given.Index) -> None:
-    from sightword.pairs.places import tars
     from sightword.pairs.remote.cache import ShardCache
     from sightword.pairs.remote.stores import is_address
-    from sightword.pairs.survey import index_shards
+    from sightword.pairs.tars.places import tars
+    from sightword.pairs.tars.survey import index_shards
 
     how = Reading()
     cache = ShardCache(how.shard_cache_gib, how.patience) if is_address(flags.source) else None

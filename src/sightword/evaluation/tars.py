@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightword.errors import SightwordError
-from sightword.pairs.tar import Tar
+from sightword.pairs.tars.tar import Tar
 
 IMAGES = ("webp", "png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff")
 

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import SupportsIndex
 
-from sightword.pairs.contents import IndexReport
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
+from sightword.pairs.tars.contents import IndexReport
 
 
 class Pairs(ABC):

@@ -12,9 +12,9 @@ from typing import SupportsIndex, final
 import numpy as np
 
 from sightword.pairs.base import Pairs
-from sightword.pairs.contents import IndexReport
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
+from sightword.pairs.tars.contents import IndexReport
 
 
 @final

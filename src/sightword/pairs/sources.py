@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sightword.pairs import folders, hugging_face, parquet, tables
 from sightword.pairs.base import Pairs
 from sightword.pairs.joined import JoinedPairs
 from sightword.pairs.layouts import opening as layouts
-from sightword.pairs.places import tars
+from sightword.pairs.lists import folders, hugging_face, parquet, tables
 from sightword.pairs.reading import Reading
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.stores import is_address
-from sightword.pairs.tar_pairs import TarPairs
+from sightword.pairs.tars.places import tars
+from sightword.pairs.tars.tar_pairs import TarPairs
 
 OpenHere = Callable[[str, str, Reading], Pairs | None]  # None: this is not of its kind
 _ROOMS: tuple[OpenHere, ...] = (

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 
 from sightword.config import Config, DataConfig, ModelConfig
 from sightword.objectives import catalogue
-from sightword.pairs.tokenizer import ClipTokenizer, Tokenizer
+from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer
 from sightword.training.flops import step_flops
 from sightword.training.plan import EncodingPlan
 from sightword.training.pretrainer import Pretrainer

@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from sightword.config import CaptionPolicy, Colourer
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
-from sightword.pairs.captions import choose_all
 from sightword.pairs.order import Ordering
 from sightword.pairs.sample import Text
-from sightword.pairs.tokenizer import Tokenizer
+from sightword.pairs.words.captions import choose_all
+from sightword.pairs.words.tokenizer import Tokenizer
 from sightword.training.gathering import Gathered, Ids, Wanted, from_files, from_store, stage
 from sightword.training.plan import EncodingPlan
 from sightword.views.decode import decode

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from sightword.errors import SightwordError
 from sightword.towers.joint_space import JointSpace
 from sightword.training.disk import write_text
 from sightword.training.input import STARVED, slowest
@@ -40,6 +41,11 @@ class Outcome:
     def loss(self) -> float:
         """The weighted sum."""
         return float(self.answer.total.detach())
+
+    @property
+    def finite(self) -> bool:
+        """Whether the weights may take the step."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,16 @@ def note(record: Mapping[str, Any]) -> str:
     culprit = f" ({slowest(record['data_seconds'])})" if record["data_wait"] >= STARVED else ""
     speed = f"{record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}{culprit}"
     return f"{losses}{features} | {speed}"
+
+
+def not_finite(step: int, outcome: Outcome, where: str) -> SightwordError:
+    """The error that stops a run before its weights are spoilt; `where` names what was written and saved."""
+    what = "gradient" if math.isfinite(outcome.loss) else "loss"
+    value = outcome.gradient_norm if math.isfinite(outcome.loss) else outcome.loss
+    terms = ", ".join(f"{name} {float(term.loss.detach()):g}" for name, term in outcome.answer.terms.items())
+    return SightwordError(
+        f"the {what} of step {step} is {value} ({terms}); {where}; try a lower --lr or --precision fp32"
+    )
 
 
 def write_bad_step(out: Path, step: int, batch: Batch, outcome: Outcome) -> Path:

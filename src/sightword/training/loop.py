@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 
 from sightword.config import Config
-from sightword.errors import SightwordError
 from sightword.objectives.base import Objective
 from sightword.pairs.remote.transfers import Transfers
 from sightword.randomness import stream
@@ -25,7 +23,15 @@ from sightword.training.flops import step_flops
 from sightword.training.gradients import Agreement, TermGradients
 from sightword.training.input import InputMeter, verdict
 from sightword.training.interrupt import Interrupt
-from sightword.training.logbook import Outcome, Timing, note, start_record, step_record, write_bad_step
+from sightword.training.logbook import (
+    Outcome,
+    Timing,
+    not_finite,
+    note,
+    start_record,
+    step_record,
+    write_bad_step,
+)
 from sightword.training.meters import Readings, Stopwatch, feature_readings, overhearing, view_readings
 from sightword.training.model import Model
 from sightword.training.optimizer import gradient_norm, learning_rate, set_learning_rate
@@ -145,8 +151,9 @@ class Loop:
             assert source is not None, "an objective with a source of its own has the steps of that source"
             own = replace(source, plan=plan, sight=None)
             bar = Bar(f"prepare {weighted.name}", count, 0)
-            torch.manual_seed(stream("prepare", self.config.seed, weighted.name))
             with bar, self._batches(own, 0, count) as batches:
+                # After the loaders have started: some kinds of them draw a number then.
+                torch.manual_seed(stream("prepare", self.config.seed, weighted.name))
                 weighted.objective.prepare(self._shown(batches, bar))
         if waiting:
             self._save_checkpoint()
@@ -237,18 +244,11 @@ class Loop:
 
     def _check(self, step: int, batch: Batch, outcome: Outcome) -> None:
         """Stop before weights are spoilt."""
-        if math.isfinite(outcome.loss) and math.isfinite(outcome.gradient_norm):
-            return
-        what = "gradient" if math.isfinite(outcome.loss) else "loss"
-        value = outcome.gradient_norm if math.isfinite(outcome.loss) else outcome.loss
-        terms = ", ".join(f"{n} {float(t.loss.detach()):g}" for n, t in outcome.answer.terms.items())
-        file = write_bad_step(self.out, step, batch, outcome)
-        saved, _ = checkpoint.newest(self.out)
-        where = f"the last good checkpoint is {saved.path}" if saved else "nothing was saved before it"
-        raise SightwordError(
-            f"the {what} of step {step} is {value} ({terms}); its samples are named in {file}; {where};"
-            " try a lower --lr or --precision fp32"
-        )
+        if not outcome.finite:
+            file = write_bad_step(self.out, step, batch, outcome)
+            saved, _ = checkpoint.newest(self.out)
+            where = f"the last good checkpoint is {saved.path}" if saved else "nothing was saved before it"
+            raise not_finite(step, outcome, f"its samples are named in {file}; {where}")
 
     def _plan_changes(self, step: int) -> bool:
         """Whether other objectives count than a step before."""

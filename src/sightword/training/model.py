@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightword.config import Config, load
 from sightword.errors import SightwordError
-from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
+from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
 from sightword.towers.joint_space import JointSpace
 from sightword.training.checkpoint import about_encoders, fit
 from sightword.training.disk import read_tensors

@@ -17,7 +17,7 @@ from sightword.pairs.base import Pairs
 from sightword.pairs.mixture import make_order
 from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
-from sightword.pairs.tokenizer import Tokenizer, load_tokenizer
+from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
 from sightword.training.checkpoint import Saved, newest, restore
 from sightword.training.data import notes_of, own_pairs, sight_pairs

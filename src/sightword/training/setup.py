@@ -18,8 +18,8 @@ from sightword.errors import SightwordError
 from sightword.objectives import catalogue
 from sightword.objectives.grammar import Weighted as Wish
 from sightword.pairs.base import Pairs
-from sightword.pairs.captions import captions_of
-from sightword.pairs.tokenizer import ClipTokenizer, LearnedTokenizer, Tokenizer
+from sightword.pairs.words.captions import captions_of
+from sightword.pairs.words.tokenizer import ClipTokenizer, LearnedTokenizer, Tokenizer
 from sightword.randomness import stream
 from sightword.towers.build import build_image, build_text
 from sightword.towers.joint import JointTrunk

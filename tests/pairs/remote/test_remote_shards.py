@@ -18,12 +18,12 @@ from flaky_server import Behaviour, serving
 
 from sightword.errors import SightwordError
 from sightword.pairs.base import Pairs
-from sightword.pairs.contents import CORPUS
 from sightword.pairs.reading import Reading
 from sightword.pairs.remote import listing
 from sightword.pairs.remote.patience import Patience
 from sightword.pairs.sources import open_pairs
-from sightword.pairs.survey import survey
+from sightword.pairs.tars.contents import CORPUS
+from sightword.pairs.tars.survey import survey
 
 
 def same(pairs: Pairs, local: Pairs) -> bool:

@@ -19,8 +19,8 @@ from typing import Any
 
 from sightword.errors import SightwordError
 from sightword.pairs.layouts.layout import Found, PictureFiles, existing, unlike
-from sightword.pairs.listing import Wanted
-from sightword.pairs.rows import InFile, Row
+from sightword.pairs.lists.listing import Wanted
+from sightword.pairs.lists.rows import InFile, Row
 
 _YEARS = ("2014", "2017")
 _SPLITS = ("train", "val")

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from sightword.pairs.layouts.layout import TRAIN, Found, PictureFiles, existing, folders_in, unlike
-from sightword.pairs.lines import text_lines
-from sightword.pairs.listing import Wanted
+from sightword.pairs.lists.lines import text_lines
+from sightword.pairs.lists.listing import Wanted
+from sightword.pairs.lists.rows import InFile, Row
 from sightword.pairs.pickled.rows import stored_rows
-from sightword.pairs.rows import InFile, Row
 
 
 @dataclass(frozen=True)

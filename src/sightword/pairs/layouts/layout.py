@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias, final
 
 from sightword.errors import SightwordError
-from sightword.pairs.listing import Wanted
-from sightword.pairs.rows import Row
+from sightword.pairs.lists.listing import Wanted
+from sightword.pairs.lists.rows import Row
 
 TRAIN = "train"  # the `split` of every pair of a corpus that is all for training
 _SHOWN = 6  # names of a folder's content in an error

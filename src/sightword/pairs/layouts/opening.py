@@ -10,8 +10,8 @@ from sightword.errors import SightwordError, unknown
 from sightword.pairs.base import Pairs
 from sightword.pairs.layouts import coco, conceptual, redcaps, yfcc15m
 from sightword.pairs.layouts.layout import FindIn
-from sightword.pairs.listed import Stamp, open_listed
-from sightword.pairs.listing import Wanted
+from sightword.pairs.lists.listed import Stamp, open_listed
+from sightword.pairs.lists.listing import Wanted
 from sightword.pairs.reading import Reading
 
 _NAMED = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)

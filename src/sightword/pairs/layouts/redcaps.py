@@ -20,8 +20,8 @@ from typing import Any
 from sightword.errors import SightwordError
 from sightword.pairs.layouts.json_list import json_list
 from sightword.pairs.layouts.layout import TRAIN, Found, PictureFiles, existing, folders_in, unlike
-from sightword.pairs.listing import Wanted
-from sightword.pairs.rows import InFile, Row
+from sightword.pairs.lists.listing import Wanted
+from sightword.pairs.lists.rows import InFile, Row
 
 _KEPT = ("subreddit", "raw_caption", "author")
 

@@ -22,10 +22,10 @@ from typing import TypeAlias
 import numpy as np
 
 from sightword.pairs.layouts.layout import TRAIN, Found, existing, folders_in, unlike
-from sightword.pairs.listing import Wanted
+from sightword.pairs.lists.listing import Wanted
+from sightword.pairs.lists.rows import InZip, Row
 from sightword.pairs.pickled.rows import stored_rows
-from sightword.pairs.rows import InZip, Row
-from sightword.pairs.titles import clean_title
+from sightword.pairs.words.titles import clean_title
 
 _TABLE = ("yfcc100m_dataset.txt", "yfcc100m_dataset", "yfcc100m_dataset.txt.bz2", "yfcc100m_dataset.bz2")
 _SUBSET = ("yfcc100m_subset_data.tsv", "yfcc100m_subset_data.tsv.bz2")

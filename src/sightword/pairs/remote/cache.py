@@ -29,7 +29,7 @@ from sightword.pairs.remote.patience import Patience
 from sightword.pairs.remote.receiving import receive
 from sightword.pairs.remote.room import make_room, size_of
 from sightword.pairs.remote.transfers import NAME, Journal
-from sightword.pairs.tar import Tar
+from sightword.pairs.tars.tar import Tar
 
 GIB = 1 << 30
 Moved = Callable[[int], object]  # told of bytes as they arrive

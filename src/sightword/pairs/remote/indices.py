@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from sightword.errors import SightwordError
-from sightword.pairs.contents import Index, ShardFacts
 from sightword.pairs.files import cache_dir, write_whole
-from sightword.pairs.index import UNREADABLE, VERSION, read_facts, read_index, write_index
 from sightword.pairs.remote.at_once import Stop, at_once
 from sightword.pairs.remote.bar import Bar
 from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import Remote
-from sightword.pairs.walk import build
+from sightword.pairs.tars.contents import Index, ShardFacts
+from sightword.pairs.tars.index import UNREADABLE, VERSION, read_facts, read_index, write_index
+from sightword.pairs.tars.walk import build
 
 THREADS = 8  # shards fetched at once
 

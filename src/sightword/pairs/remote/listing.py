@@ -16,7 +16,7 @@ from sightword.pairs.remote.cache import ShardCache
 from sightword.pairs.remote.file import INDEXED, NotThere, Remote, Store
 from sightword.pairs.remote.patience import persist
 from sightword.pairs.remote.stores import is_web, store_of
-from sightword.pairs.shelves import RemoteShelf
+from sightword.pairs.tars.shelves import RemoteShelf
 
 T = TypeVar("T")
 LOOKED_AT = 2_000  # shards on web servers that are looked at one by one where an index lists them all

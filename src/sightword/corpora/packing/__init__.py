@@ -1,0 +1,1 @@
+"""Floor 7. Any pairs into shards."""

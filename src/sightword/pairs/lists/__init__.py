@@ -1,0 +1,1 @@
+"""Floor 3. Pairs that tables, folders and data sets of others list."""

@@ -1,0 +1,1 @@
+"""Floor 3. Pairs in webdataset shards, and where each lies."""

@@ -1,0 +1,1 @@
+"""Floor 3. Captions, and how they become tokens."""
