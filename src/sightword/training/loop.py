@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sightword.config import Config
-from sightword.objectives.base import Objective
 from sightword.pairs.remote.transfers import Transfers
 from sightword.randomness import stream
 from sightword.training import checkpoint
@@ -35,7 +34,7 @@ from sightword.training.logbook import (
 from sightword.training.meters import Readings, Stopwatch, feature_readings, overhearing, view_readings
 from sightword.training.model import Model
 from sightword.training.optimizer import gradient_norm, learning_rate, set_learning_rate
-from sightword.training.plan import Timetable, make_plan
+from sightword.training.preparing import prepare
 from sightword.training.pretrainer import Answer
 from sightword.training.progress import Bar
 from sightword.training.records import Records, open_sinks, read_records
@@ -102,8 +101,8 @@ class Loop:
             return self._finish_again()
         sinks = open_sinks(self.config.report_to, self.out, asdict(self.config), session.start)
         steps = self._steps()
-        if session.fresh:
-            self._prepare(steps)
+        if session.fresh and prepare(session, steps):
+            self._save_checkpoint()
         with Records(self.out / "metrics.jsonl", session.start, sinks) as records:
             self.alarms.remember(read_records(self.out / "metrics.jsonl"))
             asked = self._train(records, steps)
@@ -140,31 +139,6 @@ class Loop:
                     return asked
         self._record_end(records)
         return ""
-
-    def _prepare(self, steps: Steps) -> None:
-        """Let objectives fit what they need before the first step, and save it."""
-        waiting = [w for w in self.model.weighted if type(w.objective).prepare is not Objective.prepare]
-        for weighted in waiting:
-            count = weighted.objective.preparation
-            plan = Timetable(max(1, count), ((0.0, make_plan([weighted.wants])),))
-            source = steps if weighted.source == "pairs" else steps.sight
-            assert source is not None, "an objective with a source of its own has the steps of that source"
-            own = replace(source, plan=plan, sight=None)
-            bar = Bar(f"prepare {weighted.name}", count, 0)
-            with bar, self._batches(own, 0, count) as batches:
-                # After the loaders have started: some kinds of them draw a number then.
-                torch.manual_seed(stream("prepare", self.config.seed, weighted.name))
-                weighted.objective.prepare(self._shown(batches, bar))
-        if waiting:
-            self._save_checkpoint()
-
-    def _shown(self, batches: Iterator[Batch], bar: Bar) -> Iterator[Batch]:
-        seen = 0
-        for batch in batches:
-            seen += len(batch.keys)
-            self.session.quarantine.add(batch.bad, seen)
-            yield finished(batch.to(self.session.device))
-            bar.advance(None)
 
     def _batches(self, steps: Steps, first: int, total: int) -> Supply:
         return Supply(steps, first, total, self.config.data, self.session.device.type == "cuda")
