@@ -21,8 +21,8 @@ from sightword.objectives import catalogue
 from sightword.towers.momentum import Follower
 from sightword.training.caching import cut, forward_backward
 from sightword.training.checkpoint import newest, restore, save
-from sightword.training.loop import Loop
 from sightword.training.optimizer import make_optimizer, named_trainable
+from sightword.training.preparing import prepare
 from sightword.training.pretrainer import Answer, Pretrainer
 from sightword.training.session import begin
 from sightword.words import Batch
@@ -56,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, data: Path) -> Ready:
     session = begin(tiny(tmp_path_factory.mktemp("runs") / "run", data, request.param))
     steps = session.steps(None)
-    Loop(session, say=lambda said: None)._prepare(steps)
+    prepare(session, steps)
     return Ready(session.model, steps[0])
 
 

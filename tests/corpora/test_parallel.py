@@ -38,8 +38,10 @@ def test_every_job_is_done_once(workers: int) -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from sightword.corpora.parallel import Watch, in_processes
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored
 
 def slow(context, job, tick):
     print("begun", flush=True)

@@ -1,25 +1,17 @@
-"""Tars made on the spot, and a cache folder that is not the user's."""
+"""Tars made on the spot."""
 
 from __future__ import annotations
 
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 MakeTar = Callable[..., Path]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIGHTWORD_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture
