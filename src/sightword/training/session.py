@@ -191,6 +191,10 @@ def _check(config: Config) -> None:
         raise SightwordError(
             f"--batch-size is {config.batch_size}; every objective compares samples: give 2 or more"
         )
+    if config.data.workers < -1:
+        raise SightwordError(f"--workers is {config.data.workers}; give a number, 0 for none, or auto")
+    if not 0 <= config.data.max_bad <= 1:
+        raise SightwordError(f"--max-bad is a share from 0 to 1, found {config.data.max_bad:g}")
     if config.chunk and config.accum_freq != 1:
         raise SightwordError("both --chunk and --accum-freq are given; they say the same: give one of them")
     if not 0 <= config.chunk <= config.batch_size:
