@@ -121,7 +121,8 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    batch_size: int = 256  # per process
+    batch_size: int = 256  # per process, of as many processes as `ranks` says
+    ranks: int = 0  # processes that share a step when the run begins; 0: those that are there. See global_batch
     steps: int = 0  # 0: given by epochs
     epochs: float = 0.0  # 0: given by steps
     accum_freq: int = 1  # feature-cached chunks a step: memory of batch_size / accum_freq, same result
@@ -131,12 +132,22 @@ class Config:
     save_every: int = 0  # steps; 0: at the end only
     save_minutes: float = 10.0
     keep_last: int = 2
+    keep_best: str = ""  # a watched score, such as demo/zeroshot/acc1, by which the best weights are kept too
     log_every: int = 10
     zeroshot_frequency: int = 0  # steps between zero-shot scores while training; 0: none
     report_to: tuple[str, ...] = ()  # tensorboard, wandb
     device: str = "auto"
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"  # with several processes: copies, or pieces of the model
+    grad_checkpointing: bool = False  # compute activations of transformer blocks twice, to keep fewer
+    compile: bool = False  # torch.compile each tower
+    hang_minutes: float = 10.0  # a step that takes longer is a hang: it is reported, and the run stops
     evaluate_on: str = "auto"  # scored when training ends; auto: the demo when trained on it; "" for nothing
     init_from: str = ""  # another run whose tower weights to start from
+
+    @property
+    def global_batch(self) -> int:
+        """Samples in a step, of all processes; it stays the same when a run goes on with fewer or more."""
+        return self.batch_size * max(1, self.ranks)
 
 
 T = TypeVar("T")

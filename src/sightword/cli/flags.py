@@ -106,6 +106,8 @@ class SavingFlags:
     """steps between records"""
     zeroshot_frequency: Annotated[int | None, arg(metavar="STEPS")] = None
     """steps between zero-shot scores on the demo's held-out pictures; 0 for none"""
+    keep_best: Annotated[str | None, arg(metavar="SCORE")] = None
+    """keep the weights that were best by a watched score too, e.g. demo/zeroshot/acc1"""
     evaluate_on: Annotated[str | None, arg(metavar="SETS")] = None
     """what to score at the end (as `sightword evaluate --on`); "" for nothing"""
     report_to: Annotated[str | None, arg(metavar="NAMES")] = None
@@ -126,6 +128,14 @@ class MachineFlags:
     """disk that copies of remote shards may take"""
     device: Text = None
     """auto, cpu, cuda, cuda:1"""
+    parallel: Annotated[str | None, arg(metavar="auto|ddp|fsdp")] = None
+    """under torchrun: a copy of the model in each process, or a piece of it"""
+    grad_checkpointing: Annotated[FlagCreatePairsOff[bool], arg()] = False
+    """compute the activations of transformer blocks twice: a third more time, far less memory"""
+    compile: Annotated[FlagCreatePairsOff[bool], arg(aliases=("--torchcompile",))] = False
+    """torch.compile each tower: slow to start, faster steps on a GPU"""
+    hang_minutes: Number = None
+    """a step that takes longer is a hang: it is reported, and the run stops"""
 
 
 @dataclass(frozen=True)
@@ -233,7 +243,8 @@ _NOT_SETTINGS = ("model", "resume")
 def changes(flags: Train) -> dict[str, Any]:
     """The settings that the flags change, by their dotted names; --set comes last."""
     groups = (flags.pairs, flags.learning, flags.length, flags.saving, flags.machine, flags.tables)
-    given = {name: value for group in groups for name, value in vars(group).items() if value is not None}
+    every = {name: value for group in groups for name, value in vars(group).items()}
+    given = {name: value for name, value in every.items() if value is not None and value is not False}
     if given.get("workers") == "auto":
         given["workers"] = -1
     if "upsampling" in given:
