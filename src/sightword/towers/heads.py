@@ -10,14 +10,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightword.towers.batch_norm import BatchNorm1d
+
 
 def batch_norm(width: int, affine: bool = True) -> nn.Module:
-    """The batch norm of every head; the one place to choose what synchronises it between processes.
-
-    On one process this is exact. On several, `nn.SyncBatchNorm.convert_sync_batchnorm` turns it into SLIP's
-    synchronised one on GPUs; torch's refuses CPUs.
-    """
-    return nn.BatchNorm1d(width, affine=affine)
+    """The batch norm of every head, over the rows of all processes, as SLIP's."""
+    return BatchNorm1d(width, affine=affine)
 
 
 def mlp_head(widths: Sequence[int], bias: bool = True, last_norm: bool = False) -> nn.Sequential:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from sightword.config import ImageTowerConfig
 from sightword.errors import SightwordError
 from sightword.towers.base import ImageTower
+from sightword.towers.batch_norm import BatchNorm2d
 from sightword.towers.blocks import AttentionPool
 from sightword.words import Encoded, ImageFacts
 
 
-def norm_for(kind: str, channels: int) -> nn.BatchNorm2d | nn.GroupNorm:
-    """Batch norm, or group norm with at most 32 groups (arXiv 1803.08494)."""
-    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
+def norm_for(kind: str, channels: int) -> BatchNorm2d | nn.GroupNorm:
+    """Batch norm over all processes' rows, or group norm with at most 32 groups (arXiv 1803.08494)."""
+    return BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
 
 
 def refuse_hiding(hidden: Tensor | None, what: str) -> None:
