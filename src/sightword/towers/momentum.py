@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from sightword.words import Teacher
 
@@ -56,7 +57,7 @@ class Follower(nn.Module):
             return
         begins = before is not None and before < self.start
         weight = 1 - (0.0 if begins else momentum_at(self.schedule, self._share(progress)))
-        pairs = [*zip(self.copy.parameters(), self.leader.parameters(), strict=True)]
+        pairs = [*zip(_here(self.copy), _here(self.leader), strict=True)]
         buffers = [*zip(self.copy.buffers(), self.leader.buffers(), strict=True)]
         _average([*pairs, *(p for p in buffers if p[0].is_floating_point())], weight)
         for mine, theirs in (p for p in buffers if not p[0].is_floating_point()):
@@ -65,6 +66,14 @@ class Follower(nn.Module):
     def _share(self, progress: float) -> float:
         """Of the training in which it is needed."""
         return (progress - self.start) / (1 - self.start)
+
+
+def _here(module: nn.Module) -> list[Tensor]:
+    """The parameters; of those that are cut into pieces for several processes, the piece that lies here.
+
+    A copy is cut as its leader, so that each process averages its own pieces.
+    """
+    return [p.to_local() if isinstance(p, DTensor) else p for p in module.parameters()]
 
 
 def _average(pairs: list[tuple[Tensor, Tensor]], weight: float) -> None:
