@@ -32,7 +32,7 @@ def losses_of(a: Tensor, b: Tensor) -> dict[str, Tensor]:
     return {
         "info_nce": contrast.info_nce(x, y, 9.0, all_x, all_y, offset),
         "nt_xent": contrast.nt_xent(x, y, 0.2, all_x, all_y, offset),
-        "momentum_contrast": contrast.momentum_contrast(contrast.key_logits(x, all_y, 0.2), 0.2, offset),
+        "momentum_contrast": contrast.momentum_contrast(x, all_y, 0.2, offset),
         "sigmoid_pairs": contrast.sigmoid_pairs(x, y, 9.0, -3.0, all_y, offset),
     }
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sightword.losses import contrast, following, restoring
+from sightword.losses import contrast, following, restoring, whole
 
 
 def features(*shape: int, seed: int = 0, unit: bool = True) -> Tensor:
@@ -160,9 +160,9 @@ def test_perfect_pairs_have_the_least_loss_and_all_answers_right() -> None:
     assert contrast.info_nce(axes, axes, 100.0).item() == pytest.approx(0, abs=1e-6)
     assert contrast.nt_xent(axes, axes, 0.01).item() == pytest.approx(0, abs=1e-6)
     assert following.negative_cosine(axes, 3 * axes).item() == pytest.approx(0, abs=1e-6)
-    assert contrast.accuracy(axes) == 1
-    assert contrast.accuracy(axes.roll(1, dims=0)) == 0
-    assert contrast.accuracy(axes.roll(2, dims=1)[:4], offset=2) == 1
+    assert whole.accuracy(axes) == 1
+    assert whole.accuracy(axes.roll(1, dims=0)) == 0
+    assert whole.accuracy(axes.roll(2, dims=1)[:4], offset=2) == 1
 
 
 def test_features_that_all_agree_score_as_blind_guessing() -> None:

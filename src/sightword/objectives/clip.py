@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sightword import distributed
 from sightword.errors import SightwordError
-from sightword.losses.contrast import accuracy, both_ways, info_nce_logits
+from sightword.losses.contrast import scored_info_nce
 from sightword.masking import dropping
 from sightword.objectives.base import Objective
 from sightword.towers.joint_space import JointSpace
@@ -68,14 +68,14 @@ class Clip(Objective):
         text = joint.embed_text(encoded["text"].pooled)
         images, texts = self._everyone(image), self._everyone(text)
         offset = distributed.offset(image)
-        to_text, to_image = info_nce_logits(image, text, joint.scale(), images, texts, offset)
+        scored = scored_info_nce(image, text, joint.scale(), images, texts, offset)
+        loss, (of_pictures, of_captions) = scored.loss, scored.right
         metrics = {
-            "image_to_text_accuracy": accuracy(to_text, offset),
-            "text_to_image_accuracy": accuracy(to_image, offset),
+            "image_to_text_accuracy": of_pictures,
+            "text_to_image_accuracy": of_captions,
             "pair_cosine": (image * text).detach().float().sum(dim=1).mean(),
             "logit_scale": joint.scale().detach().mean(),
         }
-        loss = both_ways(to_text, to_image, offset)
         if self.words is not None:
             words_loss, metrics["word_accuracy"] = self.words(
                 encoded["image"].tokens, batch.captions[self.caption]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightword import distributed
 from sightword.errors import SightwordError
-from sightword.losses.contrast import accuracy, key_logits, momentum_contrast
+from sightword.losses.contrast import scored_momentum_contrast
 from sightword.objectives.base import Objective
 from sightword.towers.heads import mlp_head
 from sightword.towers.joint_space import JointSpace
@@ -73,12 +73,10 @@ class MocoV3(Objective):
         keys = [self._keys(encoded[f"teacher{i}"]) for i in (0, 1)]
         offset = distributed.offset(queries[0])
         first, second = (
-            key_logits(query, key, self.temperature)
+            scored_momentum_contrast(query, key, self.temperature, offset)
             for query, key in zip(queries, reversed(keys), strict=True)
         )
-        loss = momentum_contrast(first, self.temperature, offset)
-        loss = loss + momentum_contrast(second, self.temperature, offset)
-        return Term(loss, {"accuracy": (accuracy(first, offset) + accuracy(second, offset)) / 2})
+        return Term(first.loss + second.loss, {"accuracy": (first.right[0] + second.right[0]) / 2})
 
     def _keys(self, taught: Encoded) -> Float[Tensor, "n d"]:
         """What the copy says of one view, of all ranks' pictures."""

@@ -6,13 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import final
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from sightword import distributed
 from sightword.errors import SightwordError
-from sightword.losses.contrast import accuracy, right_or_wrong, sigmoid_logits
+from sightword.losses.contrast import scored_sigmoid_pairs
 from sightword.masking import dropping
 from sightword.objectives.base import Objective
 from sightword.towers.joint_space import JointSpace
@@ -70,11 +66,12 @@ class Siglip(Objective):
         image = joint.embed_image(encoded["image"].pooled)
         text = joint.embed_text(encoded["text"].pooled)
         offset = distributed.offset(image)
-        logits = sigmoid_logits(image, distributed.gather(text), joint.scale(), joint.logit_bias)
-        loss = right_or_wrong(logits, offset)
+        images, texts = distributed.gather(image.detach()), distributed.gather(text)
+        scored = scored_sigmoid_pairs(image, text, joint.scale(), joint.logit_bias, images, texts, offset)
+        loss, (of_pictures, of_captions) = scored.loss, scored.right
         metrics = {
-            "image_to_text_accuracy": accuracy(logits, offset),
-            "text_to_image_accuracy": accuracy(_nearness(text, image), offset),
+            "image_to_text_accuracy": of_pictures,
+            "text_to_image_accuracy": of_captions,
             "pair_cosine": (image * text).detach().sum(dim=1).mean(),
             "logit_scale": joint.scale().detach().mean(),
             "logit_bias": joint.logit_bias.detach().mean(),
@@ -86,10 +83,3 @@ class Siglip(Objective):
             metrics["word_loss"] = words_loss.detach()
             loss = loss + self.classify * words_loss
         return Term(loss, metrics)
-
-
-@torch.no_grad()
-def _nearness(text: Float[Tensor, "b d"], image: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
-    """Of each local caption to the pictures of all ranks; for counting only."""
-    with torch.autocast(text.device.type, enabled=False):
-        return text @ distributed.gather(image).T

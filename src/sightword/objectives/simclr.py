@@ -7,7 +7,7 @@ from typing import final
 
 from sightword import distributed
 from sightword.errors import SightwordError
-from sightword.losses.contrast import accuracy, both_ways, nt_xent_logits
+from sightword.losses.contrast import scored_nt_xent
 from sightword.objectives.base import Objective
 from sightword.towers.heads import mlp_head
 from sightword.towers.joint_space import JointSpace
@@ -52,5 +52,6 @@ class Simclr(Objective):
         # One view after the other: batch norm sees each view by itself, as in SLIP's code.
         a, b = self.projector(encoded["a"].pooled), self.projector(encoded["b"].pooled)
         offset = distributed.offset(a)
-        logits = nt_xent_logits(a, b, self.temperature, distributed.gather(a), distributed.gather(b), offset)
-        return Term(both_ways(*logits, offset), {"accuracy": accuracy(logits[0], offset)})
+        everyone = distributed.gather(a), distributed.gather(b)
+        scored = scored_nt_xent(a, b, self.temperature, *everyone, offset)
+        return Term(scored.loss, {"accuracy": scored.right[0]})
