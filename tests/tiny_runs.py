@@ -94,7 +94,7 @@ def stop_at(step: int) -> Callable[[Model], list[dict[str, Any]]]:
 def newest_files(out: Path) -> dict[str, bytes]:
     """What the newest checkpoint of a run and its `model.safetensors` hold, to the byte."""
     newest = max((out / "checkpoints").glob("step-*"))
-    files = [newest / "model.safetensors", newest / "optimizer.safetensors", out / "model.safetensors"]
+    files = [*sorted(newest.glob("rank-*")), newest / "index.json", out / "model.safetensors"]
     return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 

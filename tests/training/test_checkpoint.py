@@ -19,7 +19,7 @@ from tiny_runs import BYOL, MAE, RESNET, SIMCLR, newest_files, opened, stop_at, 
 
 from sightword.config import to_toml
 from sightword.errors import SightwordError
-from sightword.training import checkpoint
+from sightword.training import checkpoint, storage
 from sightword.training.loop import resume_training, train
 from sightword.training.session import Session
 
@@ -51,7 +51,7 @@ def test_what_is_saved_is_restored(tmp_path: Path, data: Path) -> None:
     checkpoint.restore(saved, fresh.model, fresh.optimizer)
     checkpoint.save(twin.out, fresh.model, fresh.optimizer, dict(saved.state), 1)
     again = twin.out / "checkpoints" / saved.path.name
-    for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
+    for name in ("rank-00000.safetensors", "index.json", "state.json", "manifest.json"):
         assert (again / name).read_bytes() == (saved.path / name).read_bytes()
     layouts = set()
     for parameter, state in fresh.optimizer.state.items():
@@ -75,13 +75,13 @@ def test_what_a_torn_one_leaves_never_costs_a_whole_one(session: Session) -> Non
     """Back at step 15 after the one of step 20 was torn, only one is kept: that of step 15."""
     for step in (10, 20):
         save(session, step)
-    (session.out / "checkpoints" / "step-00000020" / "model.safetensors").write_bytes(b"")
+    (session.out / "checkpoints" / "step-00000020" / "rank-00000.safetensors").write_bytes(b"")
     save(session, 15, keep_last=1)
     assert steps_of(session.out) == [15]
 
 
 def truncate(folder: Path) -> None:
-    file = folder / "optimizer.safetensors"
+    file = folder / "rank-00000.safetensors"
     file.write_bytes(file.read_bytes()[:-5])
 
 
@@ -90,11 +90,11 @@ def remove_manifest(folder: Path) -> None:
 
 
 def garble_manifest(folder: Path) -> None:
-    (folder / "manifest.json").write_text('{"model.saf')
+    (folder / "manifest.json").write_text('{"rank-00')
 
 
 def flip_a_byte(folder: Path) -> None:
-    file = folder / "model.safetensors"
+    file = folder / "rank-00000.safetensors"
     content = bytearray(file.read_bytes())
     content[-7] ^= 1
     file.write_bytes(bytes(content))
@@ -170,23 +170,23 @@ def test_the_system_refuses_to_write(session: Session, limit: int) -> None:
 def test_a_full_disk_stops_the_run_with_the_previous_whole(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    real, calls = checkpoint.save_file, [0]
+    real, calls = storage.save_file, [0]
 
     def fails_later(*arguments: object) -> None:
         calls[0] += 1
-        if calls[0] > 4:  # the second file of the second checkpoint; each has three with model.safetensors
+        if calls[0] > 1:  # the second checkpoint
             raise error
         real(*arguments)
 
     config = tiny(tmp_path / "run", data, save_every=2)
-    monkeypatch.setattr(checkpoint, "save_file", fails_later)
+    monkeypatch.setattr(storage, "save_file", fails_later)
     with pytest.raises(SightwordError, match="No space left on device") as found:
         train(config, say=lambda said: None)
     assert "\n" not in str(found.value)
     saved, complaints = checkpoint.newest(tmp_path / "run")
     assert saved is not None
     assert (saved.step, complaints) == (2, [])
-    monkeypatch.setattr(checkpoint, "save_file", real)
+    monkeypatch.setattr(storage, "save_file", real)
     out = resume_training(tmp_path / "run", say=lambda said: None)
     whole = train(replace(config, out=str(tmp_path / "whole")), say=lambda said: None)
     assert newest_files(out) == newest_files(whole)
@@ -213,7 +213,7 @@ def test_equal_weights_are_equal_files(session: Session) -> None:
 def test_what_a_kill_left_half_written_is_removed(session: Session) -> None:
     left = session.out / "checkpoints" / ".writing-step-00000007"
     left.mkdir(parents=True)
-    (left / "model.safetensors").write_bytes(b"half")
+    (left / "rank-00000.safetensors").write_bytes(b"half")
     assert checkpoint.newest(session.out) == (None, [])
     save(session, 8)
     assert not left.exists()
@@ -280,10 +280,11 @@ def test_everything_is_on_the_disk_before_it_has_its_name(
         old.rename(new)
 
     monkeypatch.setattr(checkpoint, "sync", sync)
+    monkeypatch.setattr(storage, "sync", sync)
     monkeypatch.setattr(checkpoint.os, "replace", replace)
     save(session, 3)
     checkpoint.save_encoders(session.out, session.model.encoders, {})
-    files = {"model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}
+    files = {"rank-00000.safetensors", "index.json", "state.json", "manifest.json"}
     folder = ("step-00000003", files | {".writing-step-00000003"})
     assert renamed[0] == folder
     assert renamed[1][0] == "model.safetensors"

@@ -1,8 +1,10 @@
 """Checkpoints that are whole or not there: written aside, flushed to disk, renamed, and named by a manifest.
 
-`checkpoints/step-00001000/` holds `model.safetensors` (everything that trains, teachers and heads),
-`optimizer.safetensors`, `state.json` and `manifest.json` with the size and SHA-256 of the others. A torn or
-altered one is passed over and the one before it is used. No pickle anywhere.
+`checkpoints/step-00001000/` holds everything that trains, teachers, heads and the optimizer, as
+`rank-00000.safetensors` and so on, one of each process; `index.json` says which part of what lies where,
+`state.json` what a run knows beside tensors, `manifest.json` the size and SHA-256 of the others. A torn or
+altered one is passed over and the one before it is used. torch.distributed.checkpoint does the work, so a
+run goes on with any number of processes; no pickle anywhere.
 """
 
 from __future__ import annotations
@@ -10,23 +12,35 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from sightword.errors import SightwordError
-from sightword.training.disk import read_tensors, sync, writing
+from sightword.distributed import world_size
+from sightword.errors import SharedError, SightwordError
+from sightword.training.disk import sync, writing
+from sightword.training.index import Entry, read_index
+from sightword.training.manifest import STATE, fault
 from sightword.training.optimizer import named_trainable
 from sightword.training.pretrainer import Encoders, Pretrainer
-from sightword.training.records import file_digest
+from sightword.training.ranks import leads
+from sightword.training.staging import MODEL, OPTIMIZER, Planner, Staged, Staging
+from sightword.training.storage import Reader, Writer
 
-_MANIFEST = "manifest.json"
 _ABOUT = "sightword"
+Shapes = Mapping[str, tuple[int, ...]]
+
+# It is all right that there is one process only, and in a thread a warning cannot be caught safely.
+warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 
 @dataclass(frozen=True)
@@ -47,115 +61,196 @@ def save(
 ) -> Path:
     """Publish a checkpoint atomically and remove all but the newest `keep_last` (0 keeps all).
 
+    All processes call it together. Training waits: `saver.Saver` does the same beside it.
+
     Raises:
         SightwordError: when the disk is full; what was saved before stays whole.
     """
-    folder = out / "checkpoints"
-    target = folder / f"step-{int(state['step']):08d}"
-    aside = folder / f".writing-{target.name}"
+    return write(out, Staging().take(model, optimizer), state, keep_last)
+
+
+def folder_of(out: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return out / "checkpoints" / f"step-{step:08d}"
+
+
+def write(
+    out: Path,
+    staged: Staged,
+    state: Mapping[str, Any],
+    keep_last: int,
+    group: dist.ProcessGroup | None = None,
+) -> Path:
+    """`save` what was copied before.
+
+    Args:
+        out: the run's directory.
+        staged: each process's own copies.
+        state: what the checkpoint knows beside tensors, its `step` among it.
+        keep_last: how many to keep.
+        group: who talks through it while they write; None for everybody's usual one.
+    """
+    target = folder_of(out, int(state["step"]))
+    writer = Writer(target, state, staged.names)
     try:
-        with writing(target):
-            _write(aside, model, optimizer, state)
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(aside, target)
-            for parent in (folder, out):
-                sync(parent)
+        with _told_to_all():
+            dcp.save(
+                dict(staged.live),
+                storage_writer=writer,
+                planner=Planner(staged),
+                process_group=group,
+                no_dist=world_size() == 1,
+            )
     finally:
-        for left in folder.glob(".writing-*"):  # of a full disk now, or of a kill before
-            shutil.rmtree(left, ignore_errors=True)
-    _prune(folder, target, keep_last)
+        if leads():
+            for left in target.parent.glob(".writing-*"):  # of a full disk now, or of a kill before
+                shutil.rmtree(left, ignore_errors=True)
+    if leads():
+        _prune(target.parent, target, keep_last)
     return target
 
 
 def save_encoders(out: Path, encoders: Encoders, about: Mapping[str, Any]) -> Path:
-    """`model.safetensors` of a run: the towers and the joint space alone, for use; replaced atomically.
+    """`model.safetensors` of a run: the towers and the joint space alone, for use; replaced atomically."""
+    copies = {name: t.detach().to("cpu", copy=True) for name, t in encoders.state_dict().items()}
+    return write_encoders(out / "model.safetensors", copies, about)
+
+
+def write_encoders(target: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
+    """Weights for use, replaced atomically.
 
     Equal weights and an equal `about` give equal bytes: it is kept as one entry of JSON, because safetensors
     writes several entries of metadata in random order.
 
+    Args:
+        target: the file.
+        tensors: on the CPU.
+        about: what a reader is told of them.
+
     Raises:
         SightwordError: when the disk is full; the file is as it was before.
     """
-    target, aside = out / "model.safetensors", out / ".model.safetensors.writing"
+    aside = target.with_name(f".{target.name}.writing")
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
         with writing(target):
-            save_file(_plain(encoders.state_dict()), aside, {_ABOUT: json.dumps(dict(about), sort_keys=True)})
+            save_file(plain, aside, {_ABOUT: json.dumps(dict(about), sort_keys=True)})
             sync(aside)
             os.replace(aside, target)
+            sync(target.parent)
     finally:
         aside.unlink(missing_ok=True)
     return target
 
 
 def about_encoders(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What `save_encoders` was told, from a file's metadata; empty for a stranger's file."""
+    """What `write_encoders` was told, from a file's metadata; empty for a stranger's file."""
     found = json.loads(metadata.get(_ABOUT, "{}"))
     assert isinstance(found, dict)
     return found
 
 
-def newest(out: Path) -> tuple[Saved | None, list[str]]:
-    """The newest whole checkpoint of a run, and the complaints about newer ones that are not."""
+def newest(out: Path, quiet: bool = False) -> tuple[Saved | None, list[str]]:
+    """The newest whole checkpoint of a run, and the complaints about newer ones that are not.
+
+    Every byte of it is read, in this process: of several, let one do it and tell the others.
+
+    Args:
+        out: the run's directory.
+        quiet: without a progress bar, where another one is on the screen.
+    """
     complaints: list[str] = []
     for path in sorted((out / "checkpoints").glob("step-*"), reverse=True):
-        fault = _fault(path)
-        if fault is None:
-            return Saved(path, json.loads((path / "state.json").read_text(encoding="utf-8"))), complaints
-        complaints.append(f"{path} is not whole ({fault}) and is passed over")
+        found = fault(path, quiet)
+        if found is None:
+            return Saved(path, json.loads((path / STATE).read_text(encoding="utf-8"))), complaints
+        complaints.append(f"{path} is not whole ({found}) and is passed over")
     return None, complaints
 
 
 def restore(saved: Saved, model: Pretrainer, optimizer: torch.optim.Optimizer) -> None:
-    """Put a checkpoint's tensors back.
+    """Put a checkpoint's tensors back, whichever number of processes wrote it; all call it together.
 
     Raises:
         SightwordError: when it is of another model.
     """
-    fit(model, read_tensors(saved.path / "model.safetensors"), str(saved.path))
-    parameters = named_trainable(model)
-    for key, value in read_tensors(saved.path / "optimizer.safetensors").items():
-        name, _, part = key.rpartition("|")
-        if name not in parameters:
-            raise SightwordError(f"{saved.path} has optimizer state of '{name}', which does not train here")
-        optimizer.state[parameters[name]][part] = _laid_out_as(value, parameters[name])
+    index = read_index(saved.path)
+    weights = {MODEL + name: tensor.detach() for name, tensor in model.state_dict().items()}
+    found = {name: entry.shape for name, entry in index.items() if not name.startswith(OPTIMIZER)}
+    _same_model({name: tuple(t.shape) for name, t in weights.items()}, found, str(saved.path))
+    state = _room_for_state(saved, index, model)
+    with _told_to_all():
+        dcp.load(
+            weights | {name: tensor for name, (_, _, tensor) in state.items()},
+            storage_reader=Reader(saved.path, index),
+            planner=dcp.DefaultLoadPlanner(flatten_state_dict=False),
+            no_dist=world_size() == 1,
+        )
+    optimizer.state.clear()
+    for parameter, part, tensor in state.values():
+        optimizer.state[parameter][part] = tensor
 
 
-def fit(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+def fit(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Load weights whose names and shapes must all agree.
 
     Raises:
         SightwordError: when one does not, naming it.
     """
-    own = module.state_dict()
-    faults = [
-        f"{name} is {tuple(tensors[name].shape)}, wanted {tuple(own[name].shape)}"
-        for name in sorted(own.keys() & tensors.keys())
-        if own[name].shape != tensors[name].shape
-    ]
-    faults += [f"{name} is missing" for name in sorted(own.keys() - tensors.keys())]
-    faults += [f"{name} is unknown" for name in sorted(tensors.keys() - own.keys())]
-    if faults:
-        more = f" and {len(faults) - 1} more" if faults[1:] else ""
-        raise SightwordError(
-            f"the weights in {where} are of another model: {faults[0]}{more};"
-            " use the configuration that they were trained with"
-        )
+    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    _same_model(own, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, where)
     module.load_state_dict(dict(tensors))
 
 
-def _write(
-    folder: Path, model: Pretrainer, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
-) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    save_file(_plain(model.state_dict()), folder / "model.safetensors")
-    save_file(_optimizer_tensors(model, optimizer), folder / "optimizer.safetensors")
-    (folder / "state.json").write_text(json.dumps(dict(state), sort_keys=True), encoding="utf-8")
-    files = sorted(folder.iterdir())
-    rows = {file.name: {"bytes": file.stat().st_size, "sha256": file_digest(file)} for file in files}
-    (folder / _MANIFEST).write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    for path in (*files, folder / _MANIFEST, folder):
-        sync(path)
+def _same_model(own: Shapes, found: Shapes, where: str) -> None:
+    faults = [
+        f"{name} is {found[name]}, wanted {own[name]}"
+        for name in sorted(own.keys() & found.keys())
+        if own[name] != found[name]
+    ]
+    faults += [f"{name} is missing" for name in sorted(own.keys() - found.keys())]
+    faults += [f"{name} is unknown" for name in sorted(found.keys() - own.keys())]
+    if faults:
+        more = f" and {len(faults) - 1} more" if faults[1:] else ""
+        raise SightwordError(
+            f"the weights in {where} are of another model: {faults[0].removeprefix(MODEL)}{more};"
+            " use the configuration that they were trained with"
+        )
+
+
+def _room_for_state(
+    saved: Saved, index: Mapping[str, Entry], model: nn.Module
+) -> dict[str, tuple[nn.Parameter, str, Tensor]]:
+    """By name in the checkpoint: a parameter, the part of its optimizer state, and a tensor to read it into.
+
+    What was not saved, of parameters that had not been trained yet, is not made.
+    """
+    parameters = named_trainable(model)
+    rooms = {}
+    for key, entry in index.items():
+        if not key.startswith(OPTIMIZER):
+            continue
+        part, _, name = key.removeprefix(OPTIMIZER).partition("/")
+        if name not in parameters:
+            raise SightwordError(f"{saved.path} has optimizer state of '{name}', which does not train here")
+        parameter = parameters[name]
+        if entry.shape not in ((), tuple(parameter.shape)):
+            raise SightwordError(
+                f"{saved.path} has optimizer state '{part}' of {entry.shape} for '{name}' of"
+                f" {tuple(parameter.shape)}; it is damaged: remove it to go on from the one before it"
+            )
+        rooms[key] = parameter, part, _laid_out_as(parameter, entry)
+    return rooms
+
+
+def _laid_out_as(parameter: nn.Parameter, entry: Entry) -> Tensor:
+    """A fused optimizer walks through memory: its state must lie as its parameter does (channels last).
+
+    So does each process's piece of it. A count of steps is a scalar beside it.
+    """
+    if entry.shape != tuple(parameter.shape):
+        return torch.zeros(entry.shape, dtype=entry.dtype, device=parameter.device)
+    return torch.empty_like(parameter, dtype=entry.dtype, requires_grad=False)
 
 
 def _prune(folder: Path, target: Path, keep_last: int) -> None:
@@ -168,39 +263,13 @@ def _prune(folder: Path, target: Path, keep_last: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _optimizer_tensors(model: Pretrainer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return _plain(
-        {
-            f"{name}|{part}": value
-            for name, parameter in named_trainable(model).items()
-            for part, value in optimizer.state.get(parameter, {}).items()
-        }
-    )
-
-
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies that share no memory, as safetensors wants them."""
-    return {
-        name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
-    }
-
-
-def _laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
-    """A fused optimizer walks through memory: its state must lie as its parameter does (channels last)."""
-    if value.shape != parameter.shape:
-        return value.to(parameter.device)
-    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
-
-
-def _fault(folder: Path) -> str | None:
+@contextmanager
+def _told_to_all() -> Iterator[None]:
+    """What one process met in torch.distributed.checkpoint, raised by all."""
     try:
-        rows = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "it has no readable manifest"
-    for name, row in rows.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != row["bytes"]:
-            return f"{name} is missing or cut short"
-        if file_digest(path) != row["sha256"]:
-            return f"{name} was altered"
-    return None
+        yield
+    except dcp.CheckpointException as error:
+        met = error.failures[min(error.failures)][0]
+        if isinstance(met, SightwordError):
+            raise SharedError(str(met)) from met
+        raise met from error
