@@ -169,3 +169,29 @@ def test_drop_path_grows_with_depth_and_drops_whole_samples():
     assert torch.equal(dropped[:, 0, 0], dropped[:, 1, 2])
     assert abs(dropped.mean().item() - 1) < 0.1
     assert torch.equal(tower.eval().blocks[2].drop_path(x), x)
+
+
+def test_drawn_numbers_decide_what_a_row_drops_whatever_the_batch() -> None:
+    tower = build_image(replace(CONFIG, layers=(3,), drop_path=0.5))
+    assert (tower.path_draws, build_image(CONFIG).path_draws) == (6, 0)
+    pictures = torch.randint(0, 256, (8, 3, CONFIG.size, CONFIG.size), dtype=torch.uint8)
+    draws = torch.rand(8, 6)
+    whole = tower(pictures, draws=draws).tokens
+    assert torch.equal(tower(pictures, draws=draws).tokens, whole), "torch draws nothing"
+    parts = [tower(pictures[rows], draws=draws[rows]).tokens for rows in (slice(0, 3), slice(3, 8))]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    assert not torch.allclose(tower(pictures, draws=1 - draws).tokens, whole)
+
+
+def test_a_branch_is_dropped_where_its_number_is_below_the_rate() -> None:
+    tower = build_image(replace(CONFIG, layers=(3,), drop_path=0.5))
+    pictures = torch.randint(0, 256, (2, 3, CONFIG.size, CONFIG.size), dtype=torch.uint8)
+    draws = torch.tensor([[0.0, 0.0, 0.24, 0.3, 0.6, 0.4], [0.9] * 6])
+    found = tower(pictures, draws=draws).tokens
+    x = tower._with_class(tower._tokens(pictures, None, False)[0])
+    for row, kept in enumerate(([1, 1, 0, 4 / 3, 2, 0], [1, 1, 4 / 3, 4 / 3, 2, 2])):  # 1 / (1 - rate)
+        own = x[row : row + 1]
+        for block, (first, second) in zip(tower.blocks, zip(kept[::2], kept[1::2], strict=True), strict=True):
+            own = own + first * block.attn(block.norm1(own))
+            own = own + second * block.mlp(block.norm2(own))
+        torch.testing.assert_close(found[row], tower.norm(own)[0, -found.shape[1] :])

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sightword.towers.layer import Layer, economical
+
 
 def attend(
     q: Float[Tensor, "b heads n d"],
@@ -90,15 +92,22 @@ class DropPath(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        """Kept branches are scaled by 1 / (1 - p), so that the expectation stays."""
+    def forward(
+        self, x: Float[Tensor, "b n w"], draws: Float[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b n w"]:
+        """Kept branches are scaled by 1 / (1 - p), so that the expectation stays.
+
+        Args:
+            x: the branch's answer.
+            draws: a number in [0, 1) for each row, below p where the branch is dropped; None: torch draws.
+        """
         if not self.training or self.p == 0:
             return x
-        keep = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.p
-        return x * (keep.to(x.dtype) / (1 - self.p))
+        draws = torch.rand(x.shape[0], device=x.device) if draws is None else draws
+        return x * ((draws >= self.p).to(x.dtype) / (1 - self.p))[:, None, None]
 
 
-class Block(nn.Module):
+class Block(Layer):
     """Pre-norm transformer block."""
 
     def __init__(
@@ -117,12 +126,18 @@ class Block(nn.Module):
         self.mlp = MLP(width, round(width * mlp_ratio), quick)
         self.drop_path = DropPath(drop_path)
 
+    @economical
     def forward(
-        self, x: Float[Tensor, "b n w"], valid: Bool[Tensor, "b n"] | None = None, causal: bool = False
+        self,
+        x: Float[Tensor, "b n w"],
+        valid: Bool[Tensor, "b n"] | None = None,
+        causal: bool = False,
+        draws: Float[Tensor, "b 2"] | None = None,
     ) -> Float[Tensor, "b n w"]:
-        """Attention, then MLP, each added to its input."""
-        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        """Attention, then MLP, each added to its input; `draws` decide which of the two a row drops."""
+        one, two = (None, None) if draws is None else draws.unbind(1)
+        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal), one)
+        return x + self.drop_path(self.mlp(self.norm2(x)), two)
 
 
 class AttentionPool(nn.Module):

@@ -42,7 +42,7 @@ class JointTrunk(nn.Module):
                 "try --model vit-tiny, vit-s16 or vit-b16"
             )
         object.__setattr__(self, "image", image)  # unregistered: its parameters belong to the encoders
-        self.facts = image.facts
+        self.facts, self.path_draws = image.facts, image.path_draws
         self.words = nn.Embedding(vocab, image.facts.width)
         self.word_type = nn.Parameter(torch.empty(1, 1, image.facts.width))
         self.register_buffer("positions", sincos_1d(image.facts.width, context), persistent=False)
@@ -57,6 +57,7 @@ class JointTrunk(nn.Module):
         tokens: Bool[Tensor, "b length"] | None = None,
         replace: bool = False,
         replace_words: bool = False,
+        draws: Float[Tensor, "b draws"] | None = None,
     ) -> Encoded:
         """Encode pairs.
 
@@ -64,6 +65,7 @@ class JointTrunk(nn.Module):
             images, words: row i of one belongs to row i of the other.
             patches, tokens: True where a patch or word is dropped; the end of text is always seen.
             replace, replace_words: not known here.
+            draws: as for `ViT.forward`.
 
         Returns:
             tokens of the picture, then of the caption; `pooled` is the picture's, as the tower pools it.
@@ -77,7 +79,7 @@ class JointTrunk(nn.Module):
         seen = real if hidden is None else real & ~hidden
         kept = seen_first(seen)
         embedded = self.words(words.ids.gather(1, kept)) + F.embedding(kept, self.positions) + self.word_type
-        picture, caption = self.image.together(images, patches, embedded, seen.gather(1, kept))
+        picture, caption = self.image.together(images, patches, embedded, seen.gather(1, kept), draws)
         hidden = torch.zeros_like(real) if hidden is None else hidden
         return _joined(picture, caption, kept, hidden, seen.gather(1, kept))
 

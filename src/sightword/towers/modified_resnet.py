@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from sightword.config import ImageTowerConfig
 from sightword.towers.base import ImageTower
 from sightword.towers.blocks import attend
+from sightword.towers.layer import Layer, economical
 from sightword.towers.positions import resized
 from sightword.towers.resnet import norm_for, refuse_hiding
 from sightword.words import Encoded, ImageFacts
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Layer):
     """1x1, 3x3 and 1x1 convolutions; a stride is an average pool in front of a 1x1 convolution."""
 
     expansion = 4
@@ -37,6 +38,7 @@ class Bottleneck(nn.Module):
             parts = [("-1", nn.AvgPool2d(stride)), ("0", nn.Conv2d(channels, out, 1, bias=False))]
             self.downsample = nn.Sequential(OrderedDict([*parts, ("1", norm_for(norm, out))]))
 
+    @economical
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """One residual step."""
         y = self.relu(self.bn1(self.conv1(x)))

@@ -13,6 +13,7 @@ from sightword.errors import SightwordError
 from sightword.towers.base import ImageTower
 from sightword.towers.batch_norm import BatchNorm2d
 from sightword.towers.blocks import AttentionPool
+from sightword.towers.layer import Layer, economical
 from sightword.words import Encoded, ImageFacts
 
 
@@ -30,7 +31,7 @@ def refuse_hiding(hidden: Tensor | None, what: str) -> None:
         )
 
 
-class Basic(nn.Module):
+class Basic(Layer):
     """Two 3x3 convolutions around a shortcut that averages before it strides (ResNet-D, arXiv 1812.01187)."""
 
     def __init__(self, channels: int, out: int, stride: int, norm: str) -> None:
@@ -45,6 +46,7 @@ class Basic(nn.Module):
             shortcut += [nn.Conv2d(channels, out, 1, bias=False), norm_for(norm, out)]
         self.shortcut = nn.Sequential(*shortcut)
 
+    @economical
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """One residual step."""
         y = self.act(self.norm1(self.conv1(x)))

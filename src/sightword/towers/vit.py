@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
@@ -23,6 +25,9 @@ class ViT(ImageTower):
     Pooling, after the final LayerNorm: "class", a token of its own; "gap", the mean of the patch tokens;
     "max", their maximum; "attention", a learned query. There is a class token only where it is pooled; it has
     a position of its own when positions are learned (as timm, so SLIP) and none when they are fixed (as MAE).
+
+    Attributes:
+        path_draws: numbers in [0, 1) that each row needs to drop residual branches; 0 where none are dropped.
     """
 
     def __init__(self, config: ImageTowerConfig) -> None:
@@ -41,6 +46,7 @@ class ViT(ImageTower):
         self.class_position = _token(width, config.pool == "class" and learned)
         rates = torch.linspace(0, config.drop_path, depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(width, config.heads, config.mlp_ratio, rate) for rate in rates)
+        self.path_draws = 2 * depth if config.drop_path else 0
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.attention_pool = (
             AttentionPool(width, config.heads, config.mlp_ratio) if config.pool == "attention" else None
@@ -61,12 +67,16 @@ class ViT(ImageTower):
         images: UInt8[Tensor, "b 3 h w"],
         hidden: Bool[Tensor, "b grid"] | None = None,
         replace: bool = False,
+        draws: Float[Tensor, "b draws"] | None = None,
     ) -> Encoded:
-        """See `ImageTower`. Images of another size than the configuration's get resized positions."""
+        """See `ImageTower`. Images of another size than the configuration's get resized positions.
+
+        `draws` are as many as `path_draws` says; without them torch draws which branches are dropped.
+        """
         x, kept = self._tokens(images, hidden, replace)
         x = self._with_class(x)
-        for block in self.blocks:
-            x = block(x)
+        for block, own in zip(self.blocks, self._each_blocks(draws), strict=True):
+            x = block(x, draws=own)
         return self._answer(self.norm(x), kept, hidden)
 
     def together(
@@ -75,11 +85,12 @@ class ViT(ImageTower):
         hidden: Bool[Tensor, "b grid"] | None,
         others: Float[Tensor, "b m width"],
         valid: Bool[Tensor, "b m"],
+        draws: Float[Tensor, "b draws"] | None = None,
     ) -> tuple[Encoded, Float[Tensor, "b m width"]]:
         """Encode pictures in one sequence with other tokens; pooling is over the picture's alone.
 
         Args:
-            images, hidden: as for `forward`; hidden patches are dropped.
+            images, hidden, draws: as for `forward`; hidden patches are dropped.
             others: embedded tokens of something else, such as words.
             valid: which of them may be looked at.
 
@@ -91,10 +102,16 @@ class ViT(ImageTower):
         own = x.shape[1]
         x = torch.cat([x, others.to(x.dtype)], dim=1)
         seen = torch.cat([valid.new_ones(len(x), own), valid], dim=1)
-        for block in self.blocks:
-            x = block(x, seen)
+        for block, its in zip(self.blocks, self._each_blocks(draws), strict=True):
+            x = block(x, seen, draws=its)
         x = self.norm(x)
         return self._answer(x[:, :own], kept, hidden), x[:, own:]
+
+    def _each_blocks(self, draws: Float[Tensor, "b draws"] | None) -> Sequence[Tensor | None]:
+        if draws is None:
+            return [None] * len(self.blocks)
+        assert draws.shape[1] == self.path_draws, (draws.shape, self.path_draws)
+        return draws.to(self.mean.device).split(2, dim=1)
 
     def _with_class(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b _ w"]:
         if self.class_token is None:

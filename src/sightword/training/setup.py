@@ -24,6 +24,7 @@ from sightword.randomness import stream
 from sightword.towers.build import build_image, build_text
 from sightword.towers.joint import JointTrunk
 from sightword.towers.joint_space import JointSpace
+from sightword.towers.layer import recompute_blocks
 from sightword.training.checkpoint import fit
 from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
@@ -179,7 +180,10 @@ def build_pretrainer(config: Config, tokenizer: Tokenizer, fresh: bool = True) -
     encoders = build_encoders(config.model, tokenizer, config.seed, Equipment.wanted(weighted))
     if config.init_from and fresh:
         start_from(encoders, Path(config.init_from))
-    return Pretrainer(encoders, weighted, config.optimizer.ema)
+    model = Pretrainer(encoders, weighted, config.optimizer.ema)
+    if config.grad_checkpointing:
+        recompute_blocks(model)
+    return model
 
 
 def start_from(encoders: Encoders, run: Path) -> None:

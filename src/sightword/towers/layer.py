@@ -1,0 +1,123 @@
+"""Floor 2. What the many layers of deep networks have in common: recomputed in backward, and compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache, partial, wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from torch.utils.checkpoint import checkpoint
+
+from sightword.errors import SightwordError
+
+_VARIANTS = 64  # of one layer's code: widths, precisions, lengths, with and without gradient
+
+P = ParamSpec("P")
+
+
+class Layer(nn.Module):
+    """One of a network's many layers of one kind. Its forward is marked as `economical`.
+
+    Attributes:
+        recomputed: its activations are not kept for backward but computed again there.
+        compiled: it is compiled by torch.compile.
+    """
+
+    recomputed = False
+    compiled = False
+
+
+L = TypeVar("L", bound=Layer)
+Forward = Callable[Concatenate[L, P], Tensor]
+
+
+def economical(forward: Forward[L, P]) -> Forward[L, P]:
+    """The forward of a `Layer`, run as its attributes say.
+
+    Compilation is innermost, then comes recomputation, and the module's hooks are outside of both: so
+    sharding (`fully_shard`) gathers a layer's parameters once for its backward, recomputation included.
+    """
+
+    @wraps(forward)
+    def run(self: L, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        once = _compiled(forward) if self.compiled and _get_current_dispatch_mode() is None else forward
+        if not (self.recomputed and torch.is_grad_enabled()):
+            return once(self, *args, **kwargs)
+        named = partial(once, **kwargs)  # what is checkpoint's own and what is the layer's must not mix
+        context = partial(_first_and_again, self)
+        answer: Tensor = checkpoint(named, self, *args, use_reentrant=False, context_fn=context)
+        return answer
+
+    return run
+
+
+def recompute_blocks(module: nn.Module) -> None:
+    """Keep of each layer only its input for the backward pass, and compute the rest again there.
+
+    Chen et al. 2016 (arXiv 1604.06174), section 3, a segment being one layer: about a third more compute, and
+    the gradient is the same to the bit. Without gradient (teachers, the first pass of feature caching,
+    evaluation) nothing is computed twice. Names in the state dict stay.
+    """
+    for layer in _layers(module):
+        layer.recomputed = True
+
+
+def compile_blocks(module: nn.Module, device: torch.device) -> None:
+    """Compile each kind of layer once; layers of one shape share the code. Names in the state dict stay.
+
+    Where a length varies (words, visible patches), the second length that is met compiles once more for any
+    length. Whoever counts operations or looks at them one by one sees the layers uncompiled.
+
+    Args:
+        module: whose layers.
+        device: where they will run; compiling is tried there.
+
+    Raises:
+        SightwordError: nothing can be compiled here.
+    """
+    try:
+        torch.compile(torch.sin)(torch.ones(8, device=device))
+    except (RuntimeError, OSError, ImportError) as error:
+        raise SightwordError(
+            f"--compile needs a compiler (g++ for a CPU, Triton for a GPU), and none works here: "
+            f"{str(error).strip().splitlines()[0]}; install one, or leave --compile out"
+        ) from error
+    torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
+    for layer in _layers(module):
+        layer.compiled = True
+
+
+def _layers(module: nn.Module) -> Iterator[Layer]:
+    return (m for m in module.modules() if isinstance(m, Layer))
+
+
+@cache
+def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return torch.compile(forward, fullgraph=True)
+
+
+def _first_and_again(layer: Layer) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What a layer is run in, the first time and when it is recomputed."""
+    norms = [(m, m.track_running_stats) for m in layer.modules() if isinstance(m, _BatchNorm)]
+    return nullcontext(), _uncounted(norms) if norms else nullcontext()
+
+
+@contextmanager
+def _uncounted(norms: list[tuple[_BatchNorm, bool]]) -> Iterator[None]:
+    """Batch norms that do to the batch what they did the first time, but do not count it again."""
+    before = [(m.momentum, m.track_running_stats, m.num_batches_tracked) for m, _ in norms]
+    counts = [count.clone() if count is not None else None for *_, count in before]
+    for norm, tracked in norms:
+        norm.momentum, norm.track_running_stats = 0.0, tracked
+    try:
+        yield
+    finally:
+        for (norm, _), (momentum, tracks, count), kept in zip(norms, before, counts, strict=True):
+            norm.momentum, norm.track_running_stats = momentum, tracks
+            if count is not None and kept is not None:
+                count.copy_(kept)
