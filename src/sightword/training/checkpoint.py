@@ -31,7 +31,7 @@ from sightword.training.disk import sync, writing
 from sightword.training.index import Entry, read_index
 from sightword.training.manifest import STATE, fault
 from sightword.training.optimizer import named_trainable
-from sightword.training.pretrainer import Encoders, Pretrainer
+from sightword.training.pretrainer import Encoders
 from sightword.training.ranks import leads
 from sightword.training.staging import MODEL, OPTIMIZER, Planner, Staged, Staging
 from sightword.training.storage import Reader, Writer
@@ -57,7 +57,7 @@ class Saved:
 
 
 def save(
-    out: Path, model: Pretrainer, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], keep_last: int
+    out: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], keep_last: int
 ) -> Path:
     """Publish a checkpoint atomically and remove all but the newest `keep_last` (0 keeps all).
 
@@ -168,7 +168,7 @@ def newest(out: Path, quiet: bool = False) -> tuple[Saved | None, list[str]]:
     return None, complaints
 
 
-def restore(saved: Saved, model: Pretrainer, optimizer: torch.optim.Optimizer) -> None:
+def restore(saved: Saved, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Put a checkpoint's tensors back, whichever number of processes wrote it; all call it together.
 
     Raises:

@@ -214,17 +214,26 @@ def opened(file: Path) -> Iterator[Any]:
         ) from error
 
 
-def read_whole(folder: Path, entry: Entry) -> Tensor:
-    """One tensor of a checkpoint in one piece, on the CPU.
+def read_whole(folder: Path, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
+    """Tensors of a checkpoint, each in one piece, on the CPU.
+
+    Args:
+        folder: the checkpoint's.
+        entries: what is wanted, under any names.
 
     Raises:
         SightwordError: when a file does not hold what the index says.
     """
-    whole = torch.empty(entry.shape, dtype=entry.dtype)
-    for piece in entry.pieces:
-        with opened(folder / piece.file) as file:
-            box = tuple(slice(o, o + n) for o, n in zip(piece.offsets, piece.sizes, strict=True))
-            whole[box] = _box(file, piece, entry, [0] * len(box), piece.sizes)
+    whole = {name: torch.empty(entry.shape, dtype=entry.dtype) for name, entry in entries.items()}
+    wanted: dict[str, list[tuple[str, Piece]]] = defaultdict(list)
+    for name, entry in entries.items():
+        for piece in entry.pieces:
+            wanted[piece.file].append((name, piece))
+    for file_name, pieces in wanted.items():
+        with opened(folder / file_name) as file:
+            for name, piece in pieces:
+                box = tuple(slice(o, o + n) for o, n in zip(piece.offsets, piece.sizes, strict=True))
+                whole[name][box] = _box(file, piece, entries[name], [0] * len(box), piece.sizes)
     return whole
 
 

@@ -1,0 +1,184 @@
+"""What some processes wrote, any other number reads, to the bit; and no file is believed that lies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from resharding import STAGES, Small, everything, made, passes_on, train
+from safetensors.torch import load_file, save_file
+
+from sightword.errors import SightwordError
+from sightword.training import checkpoint
+from sightword.training.index import FILE, Entry, Piece, read_index, to_json
+from sightword.training.manifest import FILE as MANIFEST
+from sightword.training.manifest import row_of, write_manifest
+from sightword.training.storage import read_whole
+
+
+def saved_by(out: Path, model: Small, optimizer: torch.optim.AdamW, step: int) -> checkpoint.Saved:
+    return checkpoint.Saved(checkpoint.save(out, model, optimizer, {"step": step}, 0), {"step": step})
+
+
+def sealed(folder: Path) -> None:
+    """A manifest that vouches for the files as they are now."""
+    files = [file for file in folder.iterdir() if file.name != MANIFEST]
+    write_manifest(folder, {file.name: row_of(file) for file in files})
+
+
+@pytest.mark.slow
+def test_one_two_four_and_one_again(tmp_path: Path) -> None:
+    """Alone, then pieces in two, copies in four, pieces in four, copies in two, and alone."""
+    model, optimizer = made("alone", 1, seed=0)
+    train(model, optimizer, range(3))
+    before = everything(model, optimizer)
+    assert "o conv.weight exp_avg" in before
+    assert not any(name.startswith("o late") for name in before), "a late part has no state yet"
+    saved_by(tmp_path, model, optimizer, 1)
+    mp.spawn(passes_on, args=(str(tmp_path),), nprocs=4)
+    last, complaints = checkpoint.newest(tmp_path)
+    assert last is not None
+    assert (last.step, complaints) == (len(STAGES) + 1, [])
+    fresh, its_optimizer = made("alone", 1, seed=7)
+    checkpoint.restore(last, fresh, its_optimizer)
+    found = {f"stage{n}": load_file(tmp_path / f"stage{n}.safetensors") for n in range(1, len(STAGES) + 1)}
+    for where, tensors in (found | {"alone again": everything(fresh, its_optimizer)}).items():
+        assert tensors.keys() == before.keys(), where
+        assert all(torch.equal(tensors[name], before[name]) for name in before), where
+    for state in its_optimizer.state.values():
+        assert state.keys() == {"step", "exp_avg", "exp_avg_sq"}
+    kernel = fresh.conv.weight
+    assert its_optimizer.state[kernel]["exp_avg"].stride() == kernel.stride() != kernel.contiguous().stride()
+    for number, (kind, world) in enumerate(STAGES, start=2):
+        files = sorted((tmp_path / "checkpoints" / f"step-{number:08d}").glob("rank-*"))
+        assert len(files) == world, (kind, "all share the writing")
+        sizes = [file.stat().st_size for file in files]
+        assert max(sizes) < 0.8 * sum(sizes), kind
+
+
+def test_what_is_read_is_the_same_and_trains_on_to_the_bit(tmp_path: Path) -> None:
+    model, optimizer = made("alone", 1, seed=0)
+    train(model, optimizer, range(2))
+    saved = saved_by(tmp_path, model, optimizer, 2)
+    twin, its_optimizer = made("alone", 1, seed=5)
+    train(twin, its_optimizer, range(9))  # state of its own must give way
+    checkpoint.restore(saved, twin, its_optimizer)
+    for one, its in ((model, optimizer), (twin, its_optimizer)):
+        train(one, its, range(2, 5))
+    ours, theirs = everything(model, optimizer), everything(twin, its_optimizer)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_one_tensor_of_several_pieces_is_put_together(tmp_path: Path) -> None:
+    """Pieces of a matrix cut along both dimensions, in two files, found by numpy-like slicing alone."""
+    matrix = torch.arange(35.0).view(5, 7)
+    boxes = {"rank-00000.safetensors": [(0, 0, 3, 7)], "rank-00001.safetensors": [(3, 0, 2, 4), (3, 4, 2, 3)]}
+    pieces = []
+    for file, own in boxes.items():
+        held = {str(i): matrix[r : r + h, c : c + w].contiguous() for i, (r, c, h, w) in enumerate(own)}
+        save_file(held, tmp_path / file)
+        pieces += [Piece(file, str(i), (r, c), (h, w)) for i, (r, c, h, w) in enumerate(own)]
+    index = {"matrix": Entry((5, 7), torch.float32, tuple(pieces))}
+    (tmp_path / FILE).write_text(to_json(index))
+    assert read_index(tmp_path) == index
+    assert torch.equal(read_whole(tmp_path, index)["matrix"], matrix)
+
+
+PIECE = {"file": "rank-00000.safetensors", "key": "w", "offsets": [0, 0], "sizes": [4, 2]}
+ENTRY = {"shape": [4, 2], "dtype": "float32", "pieces": [PIECE]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"pieces": [{**PIECE, "file": "../../secrets.safetensors"}]}, "no file of a checkpoint"),
+        ({"pieces": [{**PIECE, "file": "/etc/passwd"}]}, "no file of a checkpoint"),
+        ({"pieces": [{**PIECE, "file": "rank-00000.safetensors/../x"}]}, "no file of a checkpoint"),
+        ({"pieces": [{**PIECE, "file": 7}]}, "no file of a checkpoint"),
+        ({"pieces": [{**PIECE, "key": ["w"]}]}, "has the key"),
+        ({"pieces": [{"file": "rank-00000.safetensors"}]}, "has no file, key, offsets and sizes"),
+        ({"pieces": [{**PIECE, "sizes": [4, -2]}]}, "has the sizes"),
+        ({"pieces": [{**PIECE, "sizes": [4, 1]}]}, "do not make up its shape"),
+        ({"pieces": [{**PIECE, "sizes": [4]}]}, "has not the dimensions"),
+        ({"pieces": [{**PIECE, "offsets": [1, 0]}]}, "do not make up its shape"),
+        ({"pieces": [PIECE, PIECE]}, "do not make up its shape"),
+        ({"pieces": []}, "do not make up its shape"),
+        ({"pieces": "rank-00000"}, "are no list"),
+        ({"shape": [4, 2.0]}, "has the sizes"),
+        ({"shape": [True, 2]}, "has the sizes"),
+        ({"shape": [10**30, 10**30]}, "has the sizes"),
+        ({"shape": [10**9, 10**9]}, "do not make up its shape"),
+        ({"dtype": "object"}, "is of dtype 'object'"),
+        ({"dtype": "load"}, "is of dtype 'load'"),
+        ({"more": 1}, "has no shape, dtype and pieces"),
+    ],
+)
+def test_an_index_that_lies_is_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    (tmp_path / FILE).write_text(json.dumps({"w": ENTRY}))
+    assert read_index(tmp_path)["w"].shape == (4, 2)
+    (tmp_path / FILE).write_text(json.dumps({"w": {**ENTRY, **changes}}))
+    with pytest.raises(SightwordError, match=says) as found:
+        read_index(tmp_path)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"w": 1}', '{"w": null}', "[" * 100_000, '{"w": [[]]}'])
+def test_what_is_no_index_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(SightwordError, match="is no index of a checkpoint") as found:
+        read_index(tmp_path)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("other", torch.zeros(7, 3, 3, 3), "cannot be read"),  # the key is missing
+        ("model/conv.weight", torch.zeros(7, 3, 3, 2), "in the index"),  # of another shape
+        ("model/conv.weight", torch.zeros(7, 3, 3, 3, dtype=torch.float64), "in the index"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused(
+    tmp_path: Path, key: str, value: torch.Tensor, says: str
+) -> None:
+    """The manifest vouches for it, the index does not."""
+    model, optimizer = made("alone", 1, seed=0)
+    saved = saved_by(tmp_path, model, optimizer, 1)
+    file = saved.path / "rank-00000.safetensors"
+    tensors = load_file(file)
+    del tensors["model/conv.weight"]
+    save_file(tensors | {key: value}, file)
+    sealed(saved.path)
+    with pytest.raises(SightwordError, match=says) as found:
+        checkpoint.restore(saved, model, optimizer)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/hostname", "rank-0.safetensors", "notes.txt"])
+def test_a_manifest_that_names_other_files_is_not_believed(tmp_path: Path, name: str) -> None:
+    model, optimizer = made("alone", 1, seed=0)
+    saved = saved_by(tmp_path, model, optimizer, 1)
+    manifest = saved.path / MANIFEST
+    rows = json.loads(manifest.read_text())
+    rows[name] = rows["state.json"]
+    manifest.write_text(json.dumps(rows, indent=1, sort_keys=True))
+    found, complaints = checkpoint.newest(tmp_path)
+    assert found is None
+    assert complaints == [f"{saved.path} is not whole (it has no readable manifest) and is passed over"]
+
+
+def test_optimizer_state_that_fits_no_parameter_is_refused(tmp_path: Path) -> None:
+    model, optimizer = made("alone", 1, seed=0)
+    train(model, optimizer, range(1))
+    optimizer.state[model.scale]["exp_avg"] = torch.zeros(4, 4)
+    saved = saved_by(tmp_path, model, optimizer, 1)
+    with pytest.raises(SightwordError, match=r"'exp_avg' of \(4, 4\) for 'scale' of \(1,\)"):
+        checkpoint.restore(saved, *made("alone", 1, seed=0))
+    model.scale.requires_grad_(False)
+    with pytest.raises(SightwordError, match="optimizer state of 'scale', which does not train here"):
+        checkpoint.restore(saved, model, optimizer)
