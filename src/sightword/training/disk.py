@@ -35,14 +35,32 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         SightwordError: another process holds it.
     """
-    with (folder / ".lock").open("w") as file:
+    handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    _held.add(handle)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise SightwordError(
                 f"another process is training in '{folder}'; wait for it, or stop it first"
             ) from error
         yield
+    finally:
+        _held.discard(handle)
+        os.close(handle)
+
+
+_held = set[int]()
+
+
+def _let_go() -> None:
+    """A forked loader does not hold the directory: it would for seconds after its parent was killed."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def write_text(path: Path, text: str) -> None:
