@@ -103,3 +103,11 @@ def _goes_on(kind: str, world: int, model: Small, optimizer: torch.optim.AdamW, 
     ours, theirs = everything(model, optimizer), everything(twin, its_optimizer)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class Kept(Small):
+    """The same with a part that is kept for use, as a pretrainer has its encoders."""
+
+    def kept_encoders(self) -> nn.Module:
+        """What `model.safetensors` holds."""
+        return self.block
