@@ -17,7 +17,7 @@ from torch import Tensor
 from sightword.losses import strips, tiles, whole
 from sightword.losses.numbers import Scale, own_columns, sound, unit
 
-LARGE = 4096  # rows of all ranks from which logits are made in pieces; bench/contrast.py has the figures
+LARGE = 2048  # rows of all ranks; from there on pieces are as fast or faster (bench/contrast.py)
 
 
 @dataclass(frozen=True)
