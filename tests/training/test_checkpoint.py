@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tiny_runs import BYOL, MAE, RESNET, SIMCLR, newest_files, opened, stop_at, tiny
+from tiny_runs import BYOL, MAE, RESNET, SIMCLR, full_disk, newest_files, opened, stop_at, tiny
 
 from sightword.config import to_toml
 from sightword.errors import SightwordError
@@ -133,17 +131,6 @@ def test_when_all_are_torn_it_says_so_and_starts_again(tmp_path: Path, data: Pat
     assert len(said) == 2
     assert "was altered" in said[0]
     assert "starts from the beginning" in said[1]
-
-
-@contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """No file may grow beyond `limit` bytes: the system refuses as it does when there is no space."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("limit", [100, 40_000])

@@ -18,7 +18,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from resharding import Kept, everything, whole
 from safetensors.torch import load_file, save_file
-from tiny_runs import opened
+from tiny_runs import full_disk, opened
 
 from sightword.errors import SightwordError
 from sightword.training import checkpoint, saver, storage
@@ -135,17 +135,6 @@ def test_equal_weights_are_equal_files(session: Session) -> None:
     before = file.read_bytes()
     checkpoint.save_encoders(session.out, session.model.encoders, {"step": 1})
     assert file.read_bytes() == before
-
-
-@contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """No file may grow beyond `limit` bytes: the system refuses as it does when there is no space."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_is_told_when_it_is_waited_for_and_ever_after(session: Session) -> None:

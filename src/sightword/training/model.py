@@ -21,6 +21,7 @@ from sightword.training.records import file_digest
 from sightword.training.setup import Equipment, build_encoders, choose_device
 
 _ROWS = 256  # encoded at a time
+_WEIGHTS = Path("model.safetensors")
 
 
 class Model:
@@ -86,21 +87,22 @@ class Model:
 
 
 def load_model(run: str | Path, device: str = "auto") -> Model:
-    """The model of a run directory.
+    """The model of a run.
 
     Args:
-        run: the directory.
+        run: its directory, or one of the files of weights there, such as `RUN/model-best.safetensors`.
         device: where it computes; `auto` is CUDA where there is one, whatever it was trained on.
 
     Raises:
         SightwordError: when there is no run, no weights yet, or weights of another model.
     """
-    out = Path(run)
+    given = Path(run)
+    out, file = (given.parent, given) if given.suffix == _WEIGHTS.suffix else (given, given / _WEIGHTS)
     config = load(out)
-    file = out / "model.safetensors"
     if not file.is_file():
+        made = "" if file.name == _WEIGHTS.name else "; weights of other names are kept by --keep-best"
         raise SightwordError(
-            f"'{out}' has no model.safetensors yet; finish it with: sightword train --resume {out}"
+            f"'{out}' has no {file.name} yet; finish it with: sightword train --resume {out}{made}"
         )
     tensors = read_tensors(file)
     tokenizer = load_tokenizer(out / "tokenizer.json", config.model.text.context)
@@ -109,5 +111,5 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
     with safe_open(file, "pt") as opened:
         about = about_encoders(opened.metadata() or {})
     trained = int(about.get("step", 0)), int(about.get("samples", 0)), float(about.get("flops", 0.0))
-    name = out.resolve().name
+    name = out.resolve().name + file.stem.removeprefix(_WEIGHTS.stem)  # RUN-best for model-best.safetensors
     return Model(name, config, encoders, tokenizer, file_digest(file)[:16], trained, device)
