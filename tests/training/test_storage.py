@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing as mp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from resharding import STAGES, Small, everything, made, passes_on, train
 from safetensors.torch import load_file, save_file
 
@@ -87,6 +89,53 @@ def test_one_tensor_of_several_pieces_is_put_together(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(to_json(index))
     assert read_index(tmp_path) == index
     assert torch.equal(read_whole(tmp_path, index)["matrix"], matrix)
+
+
+@pytest.fixture(scope="module")
+def whole_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with one checkpoint that is whole."""
+    out = tmp_path_factory.mktemp("runs")
+    model, optimizer = made("alone", 1, seed=0)
+    train(model, optimizer, range(1))
+    saved_by(out, model, optimizer, 1)
+    return out
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(["manifest.json", "index.json", "state.json", "rank-00000.safetensors"]),
+    where=st.floats(0, 1, exclude_max=True),
+    change=st.integers(1, 255),
+)
+def test_every_changed_byte_is_noticed(whole_one: Path, name: str, where: float, change: int) -> None:
+    (folder,) = (whole_one / "checkpoints").iterdir()
+    file = folder / name
+    before = file.read_bytes()
+    place = int(where * len(before))
+    file.write_bytes(before[:place] + bytes([before[place] ^ change]) + before[place + 1 :])
+    try:
+        saved, complaints = checkpoint.newest(whole_one)
+    finally:
+        file.write_bytes(before)
+    assert saved is None
+    assert len(complaints) == 1
+    assert checkpoint.newest(whole_one)[1] == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    name=st.sampled_from(["manifest.json", "index.json", "state.json", "rank-00000.safetensors"]),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_every_lost_end_is_noticed(whole_one: Path, name: str, share: float) -> None:
+    (folder,) = (whole_one / "checkpoints").iterdir()
+    file = folder / name
+    before = file.read_bytes()
+    file.write_bytes(before[: int(share * len(before))])
+    try:
+        assert checkpoint.newest(whole_one)[0] is None
+    finally:
+        file.write_bytes(before)
 
 
 PIECE = {"file": "rank-00000.safetensors", "key": "w", "offsets": [0, 0], "sizes": [4, 2]}
