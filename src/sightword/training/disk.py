@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sightword.errors import SightwordError
-from sightword.pairs.files import write_whole
+from sightword.pairs.files import sweep, write_whole
 
 
 @contextmanager
@@ -32,6 +32,8 @@ def writing(target: Path) -> Iterator[None]:
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's directory, so that no second process trains in it. A kill lets go of it as well.
 
+    Files that a killed process left half written beside their places are removed.
+
     Raises:
         SightwordError: another process holds it.
     """
@@ -44,6 +46,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             raise SightwordError(
                 f"another process is training in '{folder}'; wait for it, or stop it first"
             ) from error
+        sweep(folder)
         yield
     finally:
         _held.discard(handle)
