@@ -2,10 +2,10 @@
 
     python bench/_disturbed.py PLAN.json train --resume RUN
 
-It writes a line of JSON for each process, each batch that training was given and each file that was flushed or
-renamed, and does what the plan says at the moment it names. Moments are events of this process: Python's own
-audit events of files (open, os.rename, ...), and a few functions that are wrapped here (fsync, safetensors'
-writing, records, batches). So a fault strikes between two writes, at the same place every time.
+It writes a line of JSON for each process, each batch that training was given and each file that was flushed
+or renamed, and does what the plan says at the moment it names. Moments are events of this process: Python's
+own audit events of files (open, os.rename, ...), and a few functions that are wrapped here (fsync,
+safetensors' writing, records, batches). So a fault strikes between two writes, at the same place every time.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Aim:
 
     event, where: the moment's name and a pattern of what it is about: a path in the run's folder, a step.
     number: which of these moments, from 1; counted from when the batch of step `after` was given.
-    do: `kill`; `cut`, kill after the file lost its end, as a power failure takes what was not flushed; `stop`,
-        SIGSTOP; `full`, fill the disk up to `room` bytes; `limit`, forbid files larger than `room` bytes.
+    do: `kill`; `cut`, kill after the file lost its end, as a power failure takes what was not flushed;
+        `stop`, SIGSTOP; `full`, fill the disk up to `room` bytes; `limit`, forbid files larger than `room`.
     rank, restart: in which process, and in which of torchrun's starts of it.
     """
 
