@@ -122,7 +122,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 256  # per process, of as many processes as `ranks` says
-    ranks: int = 0  # processes that share a step when the run begins; 0: those that are there. See global_batch
+    ranks: int = 0  # processes that `batch_size` counts for; 0: those with which the run begins
     steps: int = 0  # 0: given by epochs
     epochs: float = 0.0  # 0: given by steps
     accum_freq: int = 1  # feature-cached chunks a step: memory of batch_size / accum_freq, same result
@@ -137,7 +137,7 @@ class Config:
     zeroshot_frequency: int = 0  # steps between zero-shot scores while training; 0: none
     report_to: tuple[str, ...] = ()  # tensorboard, wandb
     device: str = "auto"
-    parallel: Literal["auto", "ddp", "fsdp"] = "auto"  # with several processes: copies, or pieces of the model
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"  # of several processes: model copies, or pieces
     grad_checkpointing: bool = False  # compute activations of transformer blocks twice, to keep fewer
     compile: bool = False  # torch.compile each tower
     hang_minutes: float = 10.0  # a step that takes longer is a hang: it is reported, and the run stops

@@ -14,6 +14,14 @@ class SightwordError(Exception):
     """
 
 
+class SharedError(SightwordError):
+    """One that every process of a run raises together; the first of them tells it."""
+
+
+class LonelyError(SightwordError):
+    """One that a single process of several met: that process tells it itself."""
+
+
 def unknown(kind: str, found: str, known: Iterable[str], do: str = "") -> SightwordError:
     """The error for a name nobody knows, with the nearest names that somebody does."""
     names = sorted(known)

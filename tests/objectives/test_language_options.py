@@ -31,6 +31,7 @@ from sightword.objectives.siglip import Siglip
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.vit import ViT
 from sightword.training.caching import forward_backward
+from sightword.training.engine import Engine
 from sightword.training.loop import train
 from sightword.training.session import begin
 from sightword.views import named
@@ -184,7 +185,7 @@ def test_chunks_change_neither_gradients_nor_counts(tmp_path: Path, objective: s
     whole, parts = (begin(tiny(tmp_path / str(chunks), data, objective, batch_size=12)) for chunks in (1, 3))
     plain = torch.autocast("cpu", enabled=False)
     for session, chunks in ((whole, 1), (parts, 3)):
-        forward_backward(session.model, session.steps(None)[0], 0.0, chunks, plain)
+        forward_backward(Engine(session.model), session.steps(None)[0], 0.0, chunks, plain)
     for (name, p), q in zip(whole.model.named_parameters(), parts.model.parameters(), strict=True):
         assert (p.grad is None) == (q.grad is None), name
         if p.grad is not None:

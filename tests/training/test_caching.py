@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sightword.errors import SightwordError
 from sightword.training.caching import cut, forward_backward, join
+from sightword.training.engine import Engine
 from sightword.training.pretrainer import Answer, Pretrainer
 from sightword.words import Batch, Encoded
 
@@ -27,7 +28,7 @@ def cached(model: Pretrainer, batch: Batch, chunks: int) -> tuple[Answer, Gradie
     """One step's answer and gradient, on a copy of the model."""
     model = copy.deepcopy(model)
     torch.manual_seed(7)
-    answer = forward_backward(model, batch, 1.0, chunks, plain())
+    answer = forward_backward(Engine(model), batch, 1.0, chunks, plain())
     return answer, gradients(model), model
 
 
@@ -101,7 +102,7 @@ def test_drop_path_draws_the_same_twice(tmp_path: Path, data: Path, objective: s
     assert float(answer.total.detach()) == pytest.approx(float(naive.total.detach()), rel=1e-6)
     assert_same(found, exact)
     torch.manual_seed(8)
-    other = forward_backward(session.model, batch, 1.0, 3, plain())
+    other = forward_backward(Engine(session.model), batch, 1.0, 3, plain())
     assert float(other.total.detach()) != pytest.approx(float(naive.total.detach()), rel=1e-6), (
         "nothing was dropped"
     )
@@ -129,7 +130,7 @@ def test_teachers_are_asked_once_and_students_twice(tmp_path: Path, data: Path) 
     model.encoders.towers["image"].register_forward_hook(lambda *_: calls.append("student"))
     (teacher,) = model.teachers.values()
     teacher.copy.register_forward_hook(lambda *_: calls.append("teacher"))
-    forward_backward(model, batch, 1.0, 4, plain())
+    forward_backward(Engine(model), batch, 1.0, 4, plain())
     assert sorted(calls) == ["student"] * 8 + ["teacher"] * 4
 
 
@@ -141,7 +142,7 @@ def test_half_precision_chunks_agree_to_its_rounding(tmp_path: Path, data: Path)
     for chunks, half in ((1, False), (1, True), (3, True)):
         model = copy.deepcopy(session.model)
         autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=half)
-        forward_backward(model, batch, 1.0, chunks, autocast)
+        forward_backward(Engine(model), batch, 1.0, chunks, autocast)
         found.append(torch.cat([g.flatten() for g in gradients(model).values()]))
     exact, whole, pieces = found
     assert not torch.equal(whole, exact)

@@ -16,6 +16,7 @@ from sightword.cli import main
 from sightword.config import load
 from sightword.errors import SightwordError
 from sightword.training.caching import cut, forward_backward, join
+from sightword.training.engine import Engine
 from sightword.training.loop import train
 from sightword.training.records import read_records
 from sightword.training.session import Session
@@ -36,7 +37,7 @@ def rows_encoded(session: Session) -> list[int]:
     calls: list[int] = []
     for tower in session.model.encoders.towers.values():
         tower.register_forward_hook(lambda _, __, answer: calls.append(len(answer.pooled)))
-    forward_backward(session.model, session.steps(None)[0], 1.0, session.chunks, plain())
+    forward_backward(Engine(session.model), session.steps(None)[0], 1.0, session.chunks, plain())
     return calls
 
 

@@ -29,6 +29,7 @@ from sightword.config import Config, to_toml
 from sightword.errors import SightwordError
 from sightword.pairs.sources import open_pairs
 from sightword.training.caching import forward_backward
+from sightword.training.engine import Engine
 from sightword.training.feed import open_store
 from sightword.training.flops import step_flops
 from sightword.training.loop import Loop, resume_training, train
@@ -204,7 +205,7 @@ def test_chunks_cut_both_sources(tmp_path: Path, data: Path, other: Path, chunks
     session = begin(decoupled(tmp_path / "run", data, other, f"{SLIP} + {MAE}"))
     batch, found = session.steps(None)[1], []
     for pieces in (1, chunks):
-        answer = forward_backward(session.model, batch, 1.0, pieces, plain())
+        answer = forward_backward(Engine(session.model), batch, 1.0, pieces, plain())
         gradients = [p.grad.flatten() for p in session.model.parameters() if p.grad is not None]
         found.append((float(answer.total.detach()), torch.cat(gradients).clone()))
         session.model.zero_grad()

@@ -14,6 +14,7 @@ from tiny_runs import BYOL, MAE, RESNET, SIMCLR, VIT, opened, plain
 from torch import Tensor, nn
 
 from sightword.training.caching import cut, forward_backward, join
+from sightword.training.engine import Engine
 from sightword.training.gradients import Agreement, TermGradients
 from sightword.training.pretrainer import Pretrainer
 from sightword.words import Batch
@@ -41,7 +42,7 @@ def measured(model: Pretrainer, batch: Batch, chunks: int) -> tuple[Agreement, P
     model = copy.deepcopy(model)
     meter = TermGradients(model.encoders.towers["image"])
     torch.manual_seed(7)
-    forward_backward(model, batch, 1.0, chunks, plain(), meter)
+    forward_backward(Engine(model), batch, 1.0, chunks, plain(), meter)
     return meter.read(), model
 
 
@@ -81,7 +82,7 @@ def test_measuring_changes_no_bit(tmp_path: Path, data: Path, image: object, chu
     batch = session.steps(None)[0]
     plainly = copy.deepcopy(session.model)
     torch.manual_seed(7)
-    forward_backward(plainly, batch, 1.0, chunks, plain())
+    forward_backward(Engine(plainly), batch, 1.0, chunks, plain())
     random = torch.get_rng_state()
     _, model = measured(session.model, batch, chunks)
     assert torch.equal(torch.get_rng_state(), random)

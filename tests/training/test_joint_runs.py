@@ -12,6 +12,7 @@ from tiny_runs import TEXT, newest_files, opened, plain, stop_at, tiny
 from torch import Tensor, nn
 
 from sightword.training.caching import cut, forward_backward
+from sightword.training.engine import Engine
 from sightword.training.loop import resume_training, train
 from sightword.training.records import read_records
 from sightword.words import Batch
@@ -26,7 +27,7 @@ def quiet(_: str) -> None:
 
 def gradients(model: nn.Module, batch: Batch, chunks: int) -> tuple[float, dict[str, Tensor]]:
     model = copy.deepcopy(model)
-    answer = forward_backward(model, batch, 1.0, chunks, plain())
+    answer = forward_backward(Engine(model), batch, 1.0, chunks, plain())
     found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     return float(answer.total.detach()), found
 

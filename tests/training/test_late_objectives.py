@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sightword.towers.momentum import Follower
 from sightword.training.caching import forward_backward
+from sightword.training.engine import Engine
 from sightword.training.loop import Loop, resume_training, train
 from sightword.training.records import read_records
 from sightword.training.session import Session
@@ -141,8 +142,8 @@ def test_a_run_that_stopped_around_the_start_ends_as_one_that_did_not(tmp_path: 
 def test_chunks_give_the_gradient_of_the_whole(tmp_path: Path, data: Path) -> None:
     session, _ = begun(tmp_path, data)
     batch, pieces = session.steps(None)[FIRST], copy.deepcopy(session.model)
-    whole = forward_backward(session.model, batch, 0.8, 1, plain())
-    parts = forward_backward(pieces, batch, 0.8, 3, plain())
+    whole = forward_backward(Engine(session.model), batch, 0.8, 1, plain())
+    parts = forward_backward(Engine(pieces), batch, 0.8, 3, plain())
     torch.testing.assert_close(parts.total, whole.total)
     for (name, ours), theirs in zip(pieces.named_parameters(), session.model.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5, msg=name)

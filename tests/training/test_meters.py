@@ -13,6 +13,7 @@ from torch import Tensor
 from sightword import collapse
 from sightword.config import OptimizerConfig
 from sightword.training.caching import forward_backward
+from sightword.training.engine import Engine
 from sightword.training.loop import Loop, train
 from sightword.training.meters import ROWS, feature_readings, overhearing, view_readings
 from sightword.training.records import flatten, read_records
@@ -97,7 +98,7 @@ def test_what_an_objective_projects_is_overheard(tmp_path: Path, data: Path, chu
     joint = model.encoders.joint
     assert joint is not None
     with overhearing(joint) as heard:
-        answer = forward_backward(model, batch, 1.0, chunks, plain())
+        answer = forward_backward(Engine(model), batch, 1.0, chunks, plain())
     assert {side: len(features) for side, features in heard.items()} == {"image": 8, "text": 8}
     assert not any(features.requires_grad for features in heard.values())
     found = feature_readings(answer.encoded, heard)

@@ -17,6 +17,7 @@ from sightword.towers.joint_space import JointSpace
 from sightword.towers.momentum import Follower
 from sightword.training.caching import forward_backward
 from sightword.training.checkpoint import newest
+from sightword.training.engine import Engine
 from sightword.training.loop import Loop, train
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
 from sightword.training.records import read_records
@@ -135,7 +136,7 @@ def test_a_joint_tower_needs_no_change(tmp_path: Path, data: Path, chunks: int) 
     )
     calls: list[int] = []
     trunk.register_forward_hook(lambda module, inputs, answer: calls.append(len(answer.pooled)))
-    answer = forward_backward(model, session.steps(None)[0], 1.0, chunks, plain())
+    answer = forward_backward(Engine(model), session.steps(None)[0], 1.0, chunks, plain())
     assert calls == ([16] if chunks == 1 else 2 * [6, 6, 4])
     pairing, clip = answer.terms["pairing"].loss, answer.terms["clip"].loss
     torch.testing.assert_close(answer.total, clip + 0.5 * pairing)
@@ -145,6 +146,6 @@ def test_a_joint_tower_needs_no_change(tmp_path: Path, data: Path, chunks: int) 
     if chunks > 1:
         whole = copy.deepcopy(model)
         whole.zero_grad()
-        forward_backward(whole, session.steps(None)[0], 1.0, 1, plain())
+        forward_backward(Engine(whole), session.steps(None)[0], 1.0, 1, plain())
         for ours, theirs in zip(model.parameters(), whole.parameters(), strict=True):
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5)

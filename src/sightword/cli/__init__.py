@@ -11,7 +11,7 @@ from pathlib import Path
 from sightword.cli import commands, data
 from sightword.cli import flags as given
 from sightword.config import Config, override
-from sightword.errors import SightwordError
+from sightword.errors import LonelyError, SightwordError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,7 +21,8 @@ def main(arguments: list[str] | None = None) -> None:
         flags = commands.parse(sys.argv[1:] if arguments is None else arguments)
         _COMMANDS.get(type(flags), data.run)(flags)
     except SightwordError as error:
-        print(f"sightword: {' '.join(str(error).split())}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0" or isinstance(error, LonelyError):
+            print(f"sightword: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

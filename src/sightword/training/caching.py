@@ -9,8 +9,9 @@ Batch norm *inside* a tower sees a chunk: that is the one thing that differs, an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
+from functools import partial
 
 import torch
 from jaxtyping import Int64
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sightword.training.engine import Engine
 from sightword.training.gradients import TermGradients
-from sightword.training.pretrainer import Answer, Pretrainer
+from sightword.training.pretrainer import Answer
 from sightword.words import Batch, Encode, Encoded, Words
 
 Encodings = dict[Encode, Encoded]
@@ -27,17 +29,17 @@ Place = tuple[Encode, str]  # a want, and which field of its encoding
 
 
 def forward_backward(
-    model: Pretrainer,
+    engine: Engine,
     batch: Batch,
     progress: float,
     chunks: int,
     autocast: torch.autocast,
     meter: TermGradients | None = None,
 ) -> Answer:
-    """Accumulate the gradient of one batch into `model` and return its loss.
+    """Accumulate the gradient of one batch into the engine's model and return the loss of these rows.
 
     Args:
-        model: what is trained; gradients are added to its parameters.
+        engine: calls what is trained; gradients, averaged over all processes, are added to its parameters.
         batch: the whole batch of this process.
         progress: share of training done, 0 to 1.
         chunks: 1 for one piece; more to hold only 1/chunks of the activations.
@@ -45,9 +47,9 @@ def forward_backward(
         meter: takes each term's own gradient, beside the step's and without changing it.
     """
     if chunks > 1:
-        return _cached(model, batch, progress, chunks, autocast, meter)
+        return _cached(engine, batch, progress, chunks, autocast, meter)
     with autocast:
-        answer = model(batch, progress)
+        answer = engine.forward(batch, progress)
     if meter:
         for name, term in answer.terms.items():
             meter.add(name, [term.loss])
@@ -56,36 +58,40 @@ def forward_backward(
 
 
 def _cached(
-    model: Pretrainer,
+    engine: Engine,
     batch: Batch,
     progress: float,
     chunks: int,
     autocast: torch.autocast,
     meter: TermGradients | None,
 ) -> Answer:
-    device, rows = batch.ids.device, torch.arange(len(batch.keys)).chunk(chunks)
+    model, device, rows = engine.model, batch.ids.device, torch.arange(len(batch.keys)).chunk(chunks)
     states, parts = [], list[Encodings]()
     with torch.no_grad(), autocast:
         for chunk in rows:
             states.append(_rng(device))
             parts.append(model.encode(cut(batch, chunk), progress))
     leaves = _leaves(parts)
-    with autocast:
-        answer = model.score(leaves, batch, progress)
-    own = _each_terms(answer, leaves) if meter else {}
-    answer.total.backward()
+    with engine.holding_back():
+        with autocast:
+            answer = model.score(leaves, batch, progress)
+        own = _each_terms(answer, leaves) if meter else {}
+        answer.total.backward()
     whole = {place: leaf.grad for place, leaf in _tensors(leaves).items()}
     for chunk, state in zip(rows, states, strict=True):
         _restore(state, device)
-        with autocast, _still_statistics(model):
-            again = model.encode(cut(batch, chunk), progress, teachers=False)
-        here = slice(int(chunk[0]), int(chunk[-1]) + 1)
-        if meter:
-            for name, gradients in own.items():
-                meter.add(name, *_matched(again, gradients, here))
-        tensors, sent = _matched(again, whole, here)
-        if tensors:
-            torch.autograd.backward(tensors, sent)
+        last = chunk is rows[-1]
+        encode = engine.encode_last if last else partial(model.encode, teachers=False)
+        with nullcontext() if last else engine.holding_back():
+            with autocast, _still_statistics(model):
+                again = encode(cut(batch, chunk), progress)
+            here = slice(int(chunk[0]), int(chunk[-1]) + 1)
+            if meter:
+                for name, gradients in own.items():
+                    meter.add(name, *_matched(again, gradients, here))
+            tensors, sent = _matched(again, whole, here)
+            if tensors:
+                torch.autograd.backward(tensors, sent)
     return answer
 
 

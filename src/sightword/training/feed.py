@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from sightword.pairs.order import Ordering
 from sightword.pairs.sample import Text
 from sightword.pairs.words.captions import choose_all
 from sightword.pairs.words.tokenizer import Tokenizer
+from sightword.randomness import stream
 from sightword.training.gathering import Gathered, Ids, Wanted, from_files, from_store, stage
 from sightword.training.plan import EncodingPlan
 from sightword.views.decode import decode
@@ -28,6 +28,7 @@ from sightword.views.unfinished import left_to_do
 from sightword.words import Batch, Source
 
 _TRIES = 16  # neighbours tried in place of an unreadable sample
+_NEAR = 256  # samples that are its neighbours
 _LOOKED_AT = 32  # pictures from which the size of all is judged
 
 
@@ -40,7 +41,7 @@ class Steps(Dataset[Batch]):
         order: which samples a step sees.
         tokenizer: turns captions into ids.
         policy: how a sample's caption is chosen.
-        batch_size: samples in a step.
+        batch_size: samples in a step, of all processes.
         seed: the run's seed.
         plan: what is encoded at a step: only those views and captions are made.
         store: pictures that are decoded already, or None.
@@ -48,6 +49,7 @@ class Steps(Dataset[Batch]):
         sight: the steps of other pictures for self-supervision, which come in the same batch.
         colour: who does the views' colours. `device`: batches come with what is left to do to them
             (`Batch.finish`).
+        rank, ranks: this process, and how many share a step: it gets the rank-th piece of each batch.
     """
 
     pairs: Pairs
@@ -61,20 +63,23 @@ class Steps(Dataset[Batch]):
     source: Source = "pairs"
     sight: Steps | None = None
     colour: Colourer = "loader"
+    rank: int = 0
+    ranks: int = 1
     _texts: dict[int, Text] = field(default_factory=dict)  # a data set small enough for a store: kept as well
 
     def __getitem__(self, step: int) -> Batch:
-        """The batch of a step, the same whoever makes it.
+        """This process's rows of the batch of a step, the same whoever makes them.
 
         Raises:
             SightwordError: no readable sample is near an unreadable one.
         """
-        epochs, asked = self.order.batch(step, self.batch_size)
+        every = self.order.batch(step, self.batch_size)
+        epochs, asked = (numbers[self.own_rows] for numbers in every)
         plan = self.plan(step)
         wishes = plan.captions if self.source == "pairs" else ()
         views, own = tuple(plan.views(self.source)), self.colour == "loader"
         wanted = Wanted(asked, epochs, views, bool(wishes), self.seed, own)
-        found, ids, bad = self._gather(wanted)
+        found, ids, bad = self._gather(wanted, set(every[1].tolist()))
         texts = [text for text in found.texts if text is not None]
         with stage(found.seconds, "captions"):
             captions = {
@@ -91,31 +96,36 @@ class Steps(Dataset[Batch]):
             step, keys, *numbers, found.views, captions, self.seed, bad, sight, found.seconds, finish
         )
 
+    @property
+    def own_rows(self) -> slice:
+        """Which of a step's samples are this process's."""
+        rows = self.batch_size // self.ranks
+        return slice(self.rank * rows, (self.rank + 1) * rows)
+
     def bytes_of(self, step: int) -> int:
-        """What the views of a step take, bytes."""
-        own = sum(3 * view.size**2 for view in self.plan(step).views(self.source)) * self.batch_size
+        """What the views of a step take in this process, bytes."""
+        rows = self.batch_size // self.ranks
+        own = sum(3 * view.size**2 for view in self.plan(step).views(self.source)) * rows
         return own + (self.sight.bytes_of(step) if self.sight else 0)
 
-    def _gather(self, wanted: Wanted) -> tuple[Gathered, Ids, tuple[tuple[str, str], ...]]:
-        """These samples, each unreadable one replaced by the next readable one outside the batch.
+    def _gather(
+        self, wanted: Wanted, everyone: set[int]
+    ) -> tuple[Gathered, Ids, tuple[tuple[str, str], ...]]:
+        """These samples, each unreadable one replaced by a readable one outside the whole step's batch.
 
-        Which one that is depends on the data alone, so a resumed run meets the same one.
+        Which one that is depends on the sample and its batch alone, so a resumed run meets the same one, and
+        so does a process that does not know what others replace.
         """
         found, ids = self._read(wanted), wanted.ids.copy()
         bad = {found.bad[row].key: found.bad[row].reason for row in sorted(found.bad)}
-        taken = set(ids.tolist())
         for row in sorted(found.bad):
-            ids[row] = self._replace(row, wanted, found, taken, bad)
-            taken.add(int(ids[row]))
+            ids[row] = self._replace(row, wanted, found, everyone, bad)
         return found, ids, tuple(bad.items())
 
     def _replace(
-        self, row: int, wanted: Wanted, found: Gathered, taken: set[int], bad: dict[str, str]
+        self, row: int, wanted: Wanted, found: Gathered, everyone: set[int], bad: dict[str, str]
     ) -> int:
-        id, size = int(wanted.ids[row]), len(self.pairs)
-        free = ((id + i) % size for i in range(1, size) if (id + i) % size not in taken)
-        anyone = ((id + i) % size for i in range(1, size))  # of a batch as large as the data set
-        for candidate in chain(islice(free, _TRIES), islice(anyone, _TRIES)):
+        for candidate in _neighbours(int(wanted.ids[row]), len(self.pairs), everyone):
             other = self._read(wanted.alone(row, candidate))
             if not other.bad:
                 found.put(row, other)
@@ -139,6 +149,17 @@ def open_store(pairs: Pairs, budget_mib: int | float) -> DecodedStore | None:
     if not sizes or sum(sizes) / len(sizes) * len(pairs) > budget_mib * MIB:
         return None
     return DecodedStore.load(lambda id: pairs[id].image, pairs.keys, budget_mib)
+
+
+def _neighbours(id: int, size: int, everyone: set[int]) -> list[int]:
+    """Samples to try in place of one, in an order of its own, so that two that fail together part.
+
+    Near ones, which lie in the same shard; of a batch as large as the data set, such that are in it.
+    """
+    near = [(id + 1 + i) % size for i in range(min(_NEAR, size - 1))]
+    near = sorted(near, key=lambda other: stream("replacement", id, other))
+    free = [other for other in near if other not in everyone]
+    return (free or near)[:_TRIES]
 
 
 def _decoded_bytes(pairs: Pairs, id: int) -> int | None:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightword import distributed
+
 Parts = Sequence[Tensor | None]
 
 
@@ -46,10 +48,12 @@ class TermGradients:
         self._sums[name] = [_sum(a, b) for a, b in zip(before, found, strict=True)]
 
     def read(self) -> Agreement:
-        """The norms and cosines of what was added."""
+        """The norms and cosines of what was added, averaged over all processes first."""
         if not self._sums:
             return Agreement()
-        names, products = list(self._sums), inner_products(list(self._sums.values())).double().cpu()
+        names = list(self._sums)
+        everyones = [[None if p is None else distributed.mean(p) for p in row] for row in self._sums.values()]
+        products = inner_products(everyones).double().cpu()
         norms = products.diagonal().sqrt()
         cosines = (products / torch.outer(norms, norms)).tolist()
         later = {a: {b: cosines[i][j] for j, b in enumerate(names) if j > i} for i, a in enumerate(names)}

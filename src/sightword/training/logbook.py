@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import torch
 
+from sightword.distributed import world_size
 from sightword.errors import SightwordError
 from sightword.towers.joint_space import JointSpace
-from sightword.training.disk import write_text
 from sightword.training.input import STARVED, slowest
 from sightword.training.meters import Readings, scalars
+from sightword.training.parallel import sharded, whole
 from sightword.training.pretrainer import Answer
+from sightword.training.ranks import gathered
 from sightword.training.records import code_version
 from sightword.training.session import Session, config_digest
 from sightword.training.setup import choose_colourer
@@ -28,19 +30,16 @@ from sightword.words import Batch
 class Outcome:
     """What came of one step.
 
+    loss: the weighted sum, of the whole step's batch.
     gradient_norm: of the whole gradient, before clipping.
     readings: what else was measured of it.
     """
 
     answer: Answer
+    loss: float
     lr: float
     gradient_norm: float
     readings: Readings = field(default_factory=Readings)
-
-    @property
-    def loss(self) -> float:
-        """The weighted sum."""
-        return float(self.answer.total.detach())
 
     @property
     def finite(self) -> bool:
@@ -77,18 +76,25 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
         "device": str(session.device),
         "colour": choose_colourer(config, session.device),
         "data_hash": session.data_hash,
-        "order_hash": session.order.digest(config.batch_size),
+        "order_hash": session.order.digest(config.global_batch),
         "config_hash": config_digest(config),
         "tokenizer_hash": session.tokenizer.digest,
-        "samples_total": session.total * config.batch_size,
+        "samples_total": session.total * config.global_batch,
         "steps_total": session.total,
         "pairs": len(session.pairs),
         "left_out": dataclasses.asdict(session.pairs.report),
-        "batch_size": config.batch_size,
+        "batch_size": config.global_batch,
+        **processes(session),
         "parameters": sum(p.numel() for p in model.encoders.parameters()),
         "parameters_trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "flops_per_step": flops_per_step,
     }
+
+
+def processes(session: Session) -> dict[str, Any]:
+    """How many processes share a step, and how."""
+    kind = "fsdp" if sharded(session.model) else "ddp" if world_size() > 1 else "alone"
+    return {"ranks": world_size(), "parallel": kind}
 
 
 def step_record(
@@ -110,7 +116,7 @@ def step_record(
         **_temperature(session.model.encoders.joint),
         "features": dict(readings.features),
         **({"grad_cosines": {name: dict(row) for name, row in cosines.items()}} if cosines else {}),
-        "samples_per_second": len(batch.keys) / timing.seconds,
+        "samples_per_second": world_size() * len(batch.keys) / timing.seconds,
         "data_wait": timing.waited,
         "data_seconds": dict(timing.making),
         "step_seconds": timing.seconds,
@@ -122,7 +128,7 @@ def step_record(
 def _temperature(joint: JointSpace | None) -> dict[str, Any]:
     if joint is None:
         return {}
-    scale = float(joint.scale().detach())
+    scale = float(whole(joint.logit_scale.detach()).exp())
     return {
         "logit_scale": scale,
         "temperature": 1 / scale,
@@ -144,25 +150,32 @@ def not_finite(step: int, outcome: Outcome, where: str) -> SightwordError:
     """The error that stops a run before its weights are spoilt; `where` names what was written and saved."""
     what = "gradient" if math.isfinite(outcome.loss) else "loss"
     value = outcome.gradient_norm if math.isfinite(outcome.loss) else outcome.loss
-    terms = ", ".join(f"{name} {float(term.loss.detach()):g}" for name, term in outcome.answer.terms.items())
+    terms = ", ".join(f"{name} {loss:g}" for name, loss in _losses(outcome).items())
     return SightwordError(
         f"the {what} of step {step} is {value} ({terms}); {where}; try a lower --lr or --precision fp32"
     )
 
 
-def write_bad_step(out: Path, step: int, batch: Batch, outcome: Outcome) -> Path:
-    """Keep what is needed to find out why a step was not finite; returns the file."""
+def bad_step(step: int, batch: Batch, outcome: Outcome) -> dict[str, Any]:
+    """What is needed to find out why a step was not finite; all processes ask for it together."""
     report = {
         "step": step,
         "loss": str(outcome.loss),
         "gradient_norm": str(outcome.gradient_norm),
-        "terms": {name: str(float(term.loss.detach())) for name, term in outcome.answer.terms.items()},
+        "terms": {name: str(loss) for name, loss in _losses(outcome).items()},
         "epoch": batch.epoch,
-        "keys": batch.keys,
-        "ids": batch.ids.tolist(),
+        **_samples(batch),
     }
     if batch.sight:
-        report |= {"sight_keys": batch.sight.keys, "sight_ids": batch.sight.ids.tolist()}
-    file = out / "bad_step.json"
-    write_text(file, json.dumps(report, indent=1))
-    return file
+        report |= {f"sight_{name}": value for name, value in _samples(batch.sight).items()}
+    return report
+
+
+def _losses(outcome: Outcome) -> dict[str, float]:
+    return {name: term["loss"] for name, term in scalars(outcome.answer, defaultdict(float)).items()}
+
+
+def _samples(batch: Batch) -> dict[str, list[Any]]:
+    """Of all processes, in the order of the step's batch."""
+    keys, ids = gathered(batch.keys), gathered(batch.ids.tolist())
+    return {"keys": [*chain.from_iterable(keys)], "ids": [*chain.from_iterable(ids)]}

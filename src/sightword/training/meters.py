@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
+from sightword import distributed
 from sightword.collapse import alignment, deviation, effective_rank, uniformity
 from sightword.towers.joint_space import JointSpace
 from sightword.training.gradients import Agreement
@@ -64,12 +66,12 @@ def feature_readings(encoded: Mapping[Encode, Encoded], heard: Mapping[str, Tens
     readings: dict[str, float] = {}
     students = [e for e in encoded if e.tower != "text" and e.teacher is None]
     if students:
-        features = encoded[min(students, key=_obscurity)].pooled[:ROWS]
+        features = _first_rows(encoded[min(students, key=_obscurity)].pooled)
         spread = deviation(features) * features.shape[1] ** 0.5
         rank, most = float(effective_rank(features)), min(features.shape)
         readings |= {"effective_rank": rank, "rank_most": most, "spread": float(spread)}
     if len({len(features) for features in heard.values()}) == 1 and len(heard) == 2:
-        image, text = heard["image"][:ROWS], heard["text"][:ROWS]
+        image, text = _first_rows(heard["image"]), _first_rows(heard["text"])
         readings |= {
             "alignment": float(alignment(image, text)),
             "image_uniformity": float(uniformity(image)),
@@ -90,13 +92,18 @@ def view_readings(
     readings = {}
     for name, own in wants.items():
         whole = (e for e in own.values() if e.tower == "image" and e.teacher is None and e.keep is None)
-        views = [encoded[e].pooled[:ROWS] for e in dict.fromkeys(whole)][:2]
+        views = [_first_rows(encoded[e].pooled) for e in [*dict.fromkeys(whole)][:2]]
         if len(views) == 2:
             readings[name] = {
                 "view_alignment": float(alignment(*views)),
                 "view_uniformity": float(uniformity(views[0])),
             }
     return readings
+
+
+def _first_rows(features: Tensor) -> Tensor:
+    """Of the whole step's batch; all processes ask for them together."""
+    return distributed.gather(features[:ROWS].detach())[:ROWS]
 
 
 def _obscurity(encode: Encode) -> tuple[bool, bool, int]:
@@ -162,9 +169,16 @@ class Stopwatch:
 
 
 def scalars(answer: Answer, weights: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Each term's loss, weight and metrics, as plain numbers."""
+    """Each term's loss, weight and metrics as plain numbers: means over the whole step's batch."""
+    names = [(name, metric) for name, term in answer.terms.items() for metric in ("loss", *term.metrics)]
+    values = [
+        value.detach().reshape(()).to(answer.total.device, torch.float32)
+        for term in answer.terms.values()
+        for value in (term.loss, *term.metrics.values())
+    ]
+    found = dict(zip(names, distributed.mean(torch.stack(values)).tolist(), strict=True)) if names else {}
     return {
-        name: {"loss": float(term.loss.detach()), "weight": weights[name]}
-        | {metric: float(value) for metric, value in term.metrics.items()}
+        name: {"loss": found[name, "loss"], "weight": weights[name]}
+        | {metric: found[name, metric] for metric in term.metrics}
         for name, term in answer.terms.items()
     }

@@ -8,7 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightword import distributed
 from sightword.config import OptimizerConfig
+from sightword.training.parallel import own_part, sharded
+
+_NOT_ZERO = 1e-6  # as torch.nn.utils.clip_grad_norm_
 
 
 def named_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -56,10 +60,12 @@ def gradient_norm(model: nn.Module, clip: float) -> Float[Tensor, ""]:
     """The total L2 norm of the gradients, which are scaled down to `clip` when that is above zero.
 
     Returns:
-        The norm before scaling, shape ().
+        The norm before scaling, shape (); of the whole gradient where each process holds a piece.
     """
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [own_part(p.grad) for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
+    if sharded(model):
+        norm = (distributed.mean(norm.square()) * distributed.world_size()).sqrt()
     if clip > 0:
-        torch.nn.utils.clip_grads_with_norm_(list(named_trainable(model).values()), clip, norm)
+        torch._foreach_mul_(gradients, (clip / (norm + _NOT_ZERO)).clamp_max(1.0))
     return norm

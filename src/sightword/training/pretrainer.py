@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sightword import masking
 from sightword.objectives.base import Objective
+from sightword.randomness import stream, uniform
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.momentum import Follower
 from sightword.training.plan import EncodingPlan, Pass, make_plan
@@ -155,7 +156,8 @@ class Pretrainer(nn.Module):
         kept.start = min(kept.start, start)
 
     def _run(self, one: Pass, batch: Batch) -> dict[Encode, Encoded]:
-        inputs = _inputs(one, batch, self._grid(one.tower))
+        draws = getattr(self.encoders.towers[one.tower], "path_draws", 0)
+        inputs = _inputs(one, batch, self._grid(one.tower), draws)
         if one.teacher is None:
             answer = self.encoders.towers[one.tower](*inputs)
         else:
@@ -175,8 +177,11 @@ def split(encoded: Encoded, parts: int) -> list[Encoded]:
     return [Encoded(*row) for row in zip(*pieces, strict=True)]
 
 
-def _inputs(one: Pass, batch: Batch, grid: tuple[int, int]) -> tuple[object, ...]:
-    """The arguments of a tower for all wants of a pass, stacked along the rows."""
+def _inputs(one: Pass, batch: Batch, grid: tuple[int, int], draws: int) -> tuple[object, ...]:
+    """The arguments of a tower for all wants of a pass, stacked along the rows.
+
+    `draws` is how many random numbers each row needs to drop paths.
+    """
     first = one.encodes[0]
     rows = [(e, batch.of(e.source)) for e in one.encodes]
     images = torch.cat([b.views[e.view] for e, b in rows]) if first.view else None  # type: ignore[index]
@@ -184,13 +189,24 @@ def _inputs(one: Pass, batch: Batch, grid: tuple[int, int]) -> tuple[object, ...
     patches = _hidden([(e.keep, b) for e, b in rows], grid)
     replaced = first.keep is not None and first.keep.replace
     if one.tower == "image":
-        return images, patches, replaced
+        return images, patches, replaced, *_path_draws(rows, draws)
     length = words.ids.shape[1] if words else 0
     tokens = _hidden([(e.keep_words, b) for e, b in rows], (1, length))
     replaced_words = first.keep_words is not None and first.keep_words.replace
     if one.tower == "text":
         return words, tokens, replaced_words
-    return images, words, patches, tokens, replaced, replaced_words
+    return images, words, patches, tokens, replaced, replaced_words, *_path_draws(rows, draws)
+
+
+def _path_draws(rows: Sequence[tuple[Encode, Batch]], count: int) -> list[Float[Tensor, "b count"]]:
+    """What decides which residual branches a row drops: a pure function of (seed, want, sample, epoch)."""
+    if not count:
+        return []
+    numbers = [
+        uniform(b.seed, stream("drop path", e), b.ids.cpu().numpy(), np.asarray(b.epochs), count)
+        for e, b in rows
+    ]
+    return [torch.from_numpy(np.concatenate(numbers)).float()]
 
 
 def _hidden(

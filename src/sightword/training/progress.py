@@ -29,10 +29,14 @@ def bar_with_eta(console: Console, *more: ProgressColumn, **options: Any) -> Pro
 
 
 class Bar:
-    """A progress bar over steps. Where the output is not a terminal it prints a line every few seconds."""
+    """A progress bar over steps. Where the output is not a terminal it prints a line every few seconds.
 
-    def __init__(self, title: str, total: int, done: int = 0) -> None:
-        self._console = Console(stderr=True)
+    One of several processes that work together shows it.
+    """
+
+    def __init__(self, title: str, total: int, done: int = 0, shown: bool = True) -> None:
+        self._console = Console(stderr=True, quiet=not shown)
+        self._shown = shown
         self._title, self._total, self._done, self._begun_at = title, total, done, done
         self._started = self._printed = time.monotonic()
         note = TextColumn("{task.fields[note]}")
@@ -49,7 +53,7 @@ class Bar:
     ) -> None:
         if self._console.is_terminal:
             self._bar.stop()
-        elif self._done > self._begun_at:
+        elif self._done > self._begun_at and self._shown:
             self._line("")
 
     def advance(self, note: str | None = None) -> None:
@@ -57,7 +61,7 @@ class Bar:
         self._done += 1
         fields = {} if note is None else {"note": note}
         self._bar.update(self._task, completed=self._done, **fields)  # type: ignore[arg-type]
-        if not self._console.is_terminal and time.monotonic() - self._printed > _EVERY:
+        if self._shown and not self._console.is_terminal and time.monotonic() - self._printed > _EVERY:
             self._line(note or "")
 
     def _line(self, note: str) -> None:

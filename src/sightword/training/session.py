@@ -12,6 +12,7 @@ import torch
 
 from sightword import config as configuration
 from sightword.config import Config, DataConfig
+from sightword.distributed import rank, world_size
 from sightword.errors import SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.mixture import make_order
@@ -19,11 +20,14 @@ from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
 from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
+from sightword.training import ranks
 from sightword.training.checkpoint import Saved, newest, restore
+from sightword.training.checks import check, total_steps
 from sightword.training.data import notes_of, own_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
 from sightword.training.feed import Steps
 from sightword.training.optimizer import make_optimizer
+from sightword.training.parallel import own_device, shard, shards
 from sightword.training.plan import Timetable
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.records import check_sinks, digest
@@ -63,9 +67,14 @@ class Session:
 
     @property
     def chunks(self) -> int:
-        """Pieces in which a batch is encoded."""
+        """Pieces in which each process encodes its rows of a batch."""
         config = self.config
-        return math.ceil(config.batch_size / config.chunk) if config.chunk else config.accum_freq
+        return math.ceil(self.rows / config.chunk) if config.chunk else config.accum_freq
+
+    @property
+    def rows(self) -> int:
+        """Samples of a step that are this process's."""
+        return self.config.global_batch // world_size()
 
     @property
     def data_hash(self) -> str:
@@ -93,11 +102,13 @@ class Session:
             self.order,
             self.tokenizer,
             config.data.captions,
-            config.batch_size,
+            config.global_batch,
             config.seed,
             timetable,
             store,
             colour=choose_colourer(config, self.device),
+            rank=rank(),
+            ranks=world_size(),
         )
         if self.sight is None:
             return steps
@@ -113,36 +124,32 @@ class Session:
 
 
 def begin(config: Config) -> Session:
-    """A new run in an empty directory.
+    """A new run in an empty directory, in all its processes.
 
     Raises:
         SightwordError: when the directory already holds a run, or anything in the configuration does not fit.
     """
     out = Path(config.out)
-    if (out / "config.toml").exists():
-        raise SightwordError(
-            f"'{out}' already holds a run; go on with: sightword train --resume {out},"
-            " or choose another --out"
-        )
-    check_sinks(config.report_to)
-    config = dataclasses.replace(config, precision=resolve_precision(config))
+    ranks.first(lambda: _check_new(out, config))
+    config = dataclasses.replace(
+        config, precision=resolve_precision(config), ranks=config.ranks or world_size()
+    )
     session = _open(config, out, None)
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        session.tokenizer.save(out / "tokenizer.json")
-    write_text(out / "config.toml", configuration.to_toml(config))  # last: with it, the run is there
+    ranks.first(lambda: _write_new(session))
     return session
 
 
 def resume(out: Path) -> Session:
     """A run as its newest whole checkpoint left it; from the beginning when it had not saved yet.
 
+    In any number of processes that the global batch can be divided by.
+
     Raises:
         SightwordError: when there is no run, its data has changed, or its checkpoint is of another model.
     """
     config = dataclasses.replace(configuration.load(out), out=str(out))
     check_sinks(config.report_to)
-    saved, notes = newest(out)
+    saved, notes = ranks.first(lambda: newest(out))
     if saved is None:
         notes.append(f"{out} has no whole checkpoint yet; it starts from the beginning")
     elif saved.state.get("config_hash", config_digest(config)) != config_digest(config):
@@ -151,16 +158,37 @@ def resume(out: Path) -> Session:
     return dataclasses.replace(session, notes=tuple(notes) + session.notes)
 
 
+def _check_new(out: Path, config: Config) -> None:
+    if (out / "config.toml").exists():
+        raise SightwordError(
+            f"'{out}' already holds a run; go on with: sightword train --resume {out},"
+            " or choose another --out"
+        )
+    check_sinks(config.report_to)
+
+
+def _write_new(session: Session) -> None:
+    with writing(session.out):
+        session.out.mkdir(parents=True, exist_ok=True)
+        session.tokenizer.save(session.out / "tokenizer.json")
+    # Last: with it, the run is there.
+    write_text(session.out / "config.toml", configuration.to_toml(session.config))
+
+
 def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved | None = None) -> Session:
-    _check(config)
-    data, pairs, sight = config.data, own_pairs(config), sight_pairs(config)
-    order = make_order(pairs.counts, pairs.parts, data.upsampling, config.seed, data.window)
+    check(config, world_size())
+    pairs, sight = ranks.hosts_first(lambda: (own_pairs(config), sight_pairs(config)))
+    order = make_order(pairs.counts, pairs.parts, config.data.upsampling, config.seed, config.data.window)
     if sight is not None:
-        Order(sight.counts, config.seed, config.data.window).steps_per_epoch(config.batch_size)  # or says why
-    total = _total_steps(config, order.steps_per_epoch(config.batch_size))
-    tokenizer = tokenizer or make_tokenizer(config, pairs)
-    device = choose_device(config.device)
+        Order(sight.counts, config.seed, config.data.window).steps_per_epoch(
+            config.global_batch
+        )  # or says why
+    total = total_steps(config, order.steps_per_epoch(config.global_batch))
+    tokenizer = tokenizer or ranks.first(lambda: make_tokenizer(config, pairs))
+    device = choose_device(own_device(config.device))
     model = build_pretrainer(config, tokenizer, fresh=saved is None).to(device)
+    if shards(config, model, device):
+        shard(model, device)
     optimizer = make_optimizer(model, config.optimizer)
     state: dict[str, int | float] = {"step": 0, "samples": 0}
     state |= {"flops": 0.0, "flops_per_step": 0.0, "seconds": 0.0}
@@ -186,40 +214,6 @@ def _same_data(saved: Saved, data_hash: str) -> None:
         )
 
 
-def _check(config: Config) -> None:
-    if config.batch_size < 2:
-        raise SightwordError(
-            f"--batch-size is {config.batch_size}; every objective compares samples: give 2 or more"
-        )
-    if config.data.workers < -1:
-        raise SightwordError(f"--workers is {config.data.workers}; give a number, 0 for none, or auto")
-    if not 0 <= config.data.max_bad <= 1:
-        raise SightwordError(f"--max-bad is a share from 0 to 1, found {config.data.max_bad:g}")
-    if config.chunk and config.accum_freq != 1:
-        raise SightwordError("both --chunk and --accum-freq are given; they say the same: give one of them")
-    if not 0 <= config.chunk <= config.batch_size:
-        raise SightwordError(
-            f"--chunk is {config.chunk}; of a batch of {config.batch_size}, 1 to {config.batch_size} samples"
-            " can be encoded at once"
-        )
-    if not 1 <= config.accum_freq <= config.batch_size:
-        raise SightwordError(
-            f"--accum-freq is {config.accum_freq}; a batch of {config.batch_size} can be cut into"
-            f" 1 to {config.batch_size} chunks"
-        )
-
-
-def _total_steps(config: Config, per_epoch: int) -> int:
-    if config.steps and config.epochs:
-        raise SightwordError("both --steps and --epochs are given; give one of them")
-    total = config.steps or math.ceil(round(config.epochs * per_epoch, 6))  # 0.1 x 30 is 3, not 4
-    if total < 0:
-        raise SightwordError(f"the length of training is {total} steps; give --steps or --epochs above zero")
-    if total == 0:
-        raise SightwordError("the length of training is missing; give --steps N or --epochs N")
-    return total
-
-
 def _notes(session: Session) -> tuple[str, ...]:
     return (*notes_of(session.config.data, session.pairs, session.sight), *_mixing(session))
 
@@ -228,7 +222,7 @@ def _mixing(session: Session) -> tuple[str, ...]:
     towers = session.model.encoders.towers.items()
     mixing = [name for name, tower in towers if getattr(tower, "mixes_batch", False)]
     if session.chunks > 1 and mixing:
-        size = math.ceil(session.config.batch_size / session.chunks)
+        size = math.ceil(session.rows / session.chunks)
         return (
             f"in {session.chunks} chunks the losses see the whole batch, but batch norms inside the"
             f" {mixing[0]} tower see {size} samples at a time",
@@ -253,6 +247,7 @@ def config_digest(config: Config) -> str:
     plain = dataclasses.replace(
         config, out="", report_to=(), save_every=0, save_minutes=0.0, keep_last=0, log_every=0,
         zeroshot_frequency=0, evaluate_on="",
+        parallel="auto", grad_checkpointing=False, compile=False, hang_minutes=0.0, keep_best="",
         data=_same_reading(config.data),
     )  # fmt: skip
     return digest(configuration.to_toml(plain))

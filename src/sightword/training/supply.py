@@ -29,6 +29,7 @@ from sightword.pairs.remote.ahead import Ahead
 from sightword.training.feed import Steps
 from sightword.training.input import STARVED
 from sightword.training.interrupt import ignore_in_worker
+from sightword.training.ranks import on_this_host
 from sightword.views.native.library import current
 from sightword.views.store import MIB
 from sightword.words import Batch
@@ -64,7 +65,7 @@ class Supply:
         self._next = first
         self._open = ExitStack()
         sources = [one for one in (steps, steps.sight) if one is not None]
-        self._ahead = [Ahead(s.pairs, s.order, s.batch_size, config.window) for s in sources]
+        self._ahead = [Ahead(s.pairs, s.order, s.batch_size, config.window, s.own_rows) for s in sources]
 
     def __enter__(self) -> Supply:
         self._start()
@@ -73,7 +74,7 @@ class Supply:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        self._open.__exit__(kind, error, trace)  # loaders are told of the error
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -119,10 +120,18 @@ class Supply:
             ahead(self._next, self.total)
 
 
+def fetched(batches: Iterator[Batch]) -> tuple[Batch | None, SightwordError | None]:
+    """The next batch, or what keeps this process from having one: the others must hear of it first."""
+    try:
+        return next(batches), None
+    except SightwordError as error:
+        return None, error
+
+
 def cores() -> int:
     """Processors that this process may use: of a machine's several training processes, its share."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, here // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, here // on_this_host())
 
 
 def first_guess(cuda: bool) -> int:
@@ -160,6 +169,10 @@ def load_steps(steps: Steps, first: int, total: int, workers: int, cuda: bool) -
     batches = iter(loader)
     try:
         yield _unpacked(batches)
+    except RuntimeError as error:  # torch's signal handler raises it wherever training is
+        if "DataLoader worker" not in str(error):
+            raise
+        raise _dead(error) from error
     finally:
         # Workers ignore SIGTERM, by which Python would end one left behind: it would wait for it forever.
         getattr(batches, "_shutdown_workers", lambda: None)()
@@ -217,16 +230,16 @@ def _unpacked(answers: Iterator[Batch | SightwordError]) -> Iterator[Batch]:
             answer = next(answers)
         except StopIteration:
             return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise SightwordError(
-                f"a loader process died ({str(error).splitlines()[0]}), often for want of memory"
-                " (in a container, of shared memory: --shm-size); go on with fewer --workers"
-            ) from error
         if isinstance(answer, SightwordError):
             raise answer
         yield answer
+
+
+def _dead(error: RuntimeError) -> SightwordError:
+    return SightwordError(
+        f"a loader process died ({str(error).splitlines()[0]}), often for want of memory"
+        " (in a container, of shared memory: --shm-size); go on with fewer --workers"
+    )
 
 
 def _same(batch: Any) -> Any:

@@ -14,6 +14,7 @@ from sightword.pairs.order import Ordering
 from sightword.pairs.remote.cache import GIB
 
 _MOST = 4096  # steps looked ahead, at most
+_ALL = slice(None)
 
 
 @final
@@ -25,10 +26,13 @@ class Ahead:
         order: which samples a step sees.
         batch_size: samples in a step.
         window: shards that are shuffled together.
+        own: which of a step's samples this process reads.
     """
 
-    def __init__(self, pairs: Pairs, order: Ordering, batch_size: int, window: int) -> None:
-        self.pairs, self.order, self.batch_size = pairs, order, batch_size
+    def __init__(
+        self, pairs: Pairs, order: Ordering, batch_size: int, window: int, own: slice = _ALL
+    ) -> None:
+        self.pairs, self.order, self.batch_size, self.own = pairs, order, batch_size, own
         counts = np.array(pairs.counts, dtype=np.int64)
         self._ends = np.cumsum(counts)
         filled = max(1, int((counts > 0).sum()))
@@ -53,7 +57,7 @@ class Ahead:
 
     def _shards(self, step: int) -> Int64[np.ndarray, " s"]:
         _, ids = self.order.batch(step, self.batch_size)
-        shards = np.unique(np.searchsorted(self._ends, ids, side="right"))
+        shards = np.unique(np.searchsorted(self._ends, ids[self.own], side="right"))
         found: Int64[np.ndarray, " s"] = shards[self._far[shards]]
         return found
 

@@ -1,0 +1,45 @@
+"""Training in several real processes, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.multiprocessing as mp
+
+from sightword.config import Config
+from sightword.training.loop import resume_training, train
+
+
+def train_together(configs: Sequence[Config], ranks: int) -> None:
+    """Train runs one after the other in `ranks` processes; those that have begun go on."""
+    if ranks == 1:
+        _train_all(configs)
+    else:
+        mp.spawn(_worker, args=(ranks, _free_port(), configs), nprocs=ranks)
+
+
+def _worker(rank: int, ranks: int, port: int, configs: Sequence[Config]) -> None:
+    torch.set_num_threads(1)
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
+    os.environ |= {name: str(value) for name, value in place.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    _train_all(configs)
+
+
+def _train_all(configs: Sequence[Config]) -> None:
+    for config in configs:
+        out = Path(config.out)
+        if (out / "config.toml").exists():
+            resume_training(out)
+        else:
+            train(config)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
