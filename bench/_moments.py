@@ -169,14 +169,9 @@ def while_it_publishes(room: Room, chance: Random) -> Fault:
 
     def wanted(event: Line) -> bool:
         about, name = event["about"], event["event"]
-        renames = "checkpoints/.writing" in about and name == "os.rename"
-        return (
-            renames
-            or about in ("checkpoints", "save")
-            or "step-" in about
-            and ".writing" not in about
-            or (".model" in about)
-        )
+        if "checkpoints/.writing" in about:
+            return name == "os.rename"
+        return about in ("checkpoints", "save") or "step-" in about or ".model" in about
 
     return aimed(room, chance, lambda e: e["after"] >= 0 and wanted(e))
 

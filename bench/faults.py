@@ -1,4 +1,4 @@
-"""The fault campaign: runs that are killed, cut off, stopped and starved, and must end as if nothing had been.
+"""The fault campaign: runs that are killed, cut off, stopped and starved, and end as if nothing had been.
 
     python bench/faults.py --seed 0 --out bench/results/faults.jsonl        # everything, 15 to 25 minutes
     python bench/faults.py --quick                                          # one process, a minute
@@ -167,8 +167,8 @@ TITLES = {
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table as it stands in docs/reliability.md."""
     lines = [f"| {' | '.join(TITLES.values())} |", "|---" * 2 + "|--:" * (len(TITLES) - 2) + "|"]
-    for row in rows:
-        lines.append(f"| {' | '.join('' if row[name] is None else str(row[name]) for name in TITLES)} |")
+    cells = [["" if row[name] is None else str(row[name]) for name in TITLES] for row in rows]
+    lines += [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join(lines)
 
 
