@@ -48,6 +48,14 @@ def step(rows: slice) -> dict[str, Tensor]:
     return found
 
 
+def halves(rank: int) -> dict[str, Tensor]:
+    """The gradient of bfloat16 rows: 1 + 1/256 from one rank, 1/512 from the other; summed in float32."""
+    rows = torch.ones(2, 3, dtype=torch.bfloat16, requires_grad=True)
+    every = distributed.gather(rows)
+    loss = (every * (1 / 512 if rank else 1 + 1 / 256)).sum()
+    return {"half": every, "half/gradient": torch.autograd.grad(loss, rows)[0]}
+
+
 def worker(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS)
     assert (distributed.rank(), distributed.world_size()) == (rank, RANKS)
@@ -55,6 +63,7 @@ def worker(rank: int, folder: str) -> None:
     assert distributed.offset(mine) == 3 * rank
     found = step(slice(rank * ROWS, (rank + 1) * ROWS))
     found["gathered"] = distributed.gather(mine)
+    found |= halves(rank)
     save_file(found, f"{folder}/rank{rank}.safetensors")
     dist.destroy_process_group()
 
@@ -66,6 +75,9 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         together = load_file(tmp_path / f"rank{rank}.safetensors")
         rows = torch.arange(6.0).view(3, 2)
         assert torch.equal(together.pop("gathered"), torch.cat([rows, rows + 100]))
+        assert torch.equal(together.pop("half"), torch.ones(2 * RANKS, 3))
+        gradient = together.pop("half/gradient")
+        assert torch.equal(gradient, torch.full((2, 3), 1 + 3 / 512).bfloat16())
         assert set(together) == set(alone)
         for name, value in alone.items():
             torch.testing.assert_close(together[name], value.detach(), rtol=1e-12, atol=1e-14, msg=name)

@@ -7,4 +7,7 @@ Contrast over several ranks: give the local rows as the first arguments, everybo
 `images=`/`texts=` (gathered with gradient, see `distributed.gather`) and the `offset` of the local rows
 among them. The result is the mean over the *local* rows; averaged over equal ranks, as DDP averages
 gradients, it is the loss of the whole batch.
+
+From 2,048 rows of all ranks on (`contrast.LARGE`) the logits never exist as a whole: one process makes them
+in tiles that serve both directions (`tiles`), a rank of several in strips of its own rows (`strips`).
 """
