@@ -3,7 +3,8 @@
 Forward and backward of InfoNCE and NT-Xent in one process. Memory: a process for each case, and how far its
 resident memory rises above what it was when the features were there. Time: both ways take turns in one
 process, medians and range; from 32,768 rows on there is one round, in the processes that measure memory.
-What would not fit into the memory that is free is left out, and said so.
+What would not fit into the memory that is free is left out, and said so; should memory run out all the same,
+the kernel takes the measured process first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -33,7 +35,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], contrast.Scored]] = {
     "info_nce": contrast.scored_info_nce,
     "nt_xent": lambda a, b, scale: contrast.scored_nt_xent(a, b, 0.1),
 }
-SPARE = 1 << 30  # bytes that are left to others
+SPARE = 2 << 30  # bytes that are left to others
 
 
 def main() -> None:
@@ -63,10 +65,13 @@ def table(sizes: list[int], rounds: int, threads: int) -> list[dict[str, Any]]:
     for loss in LOSSES:
         kept: dict[int, int] = {}
         for n in sizes:
-            reason = too_much(n, kept)
-            ways = [way for way in WAYS if way == "pieces" or not reason]
             turns = max(1, min(rounds, rounds * 8_192 // n)) if n < SIZES[-1] else 1
-            row = {"loss": loss, "rows": n, "left_out": reason, **compared(loss, n, ways, turns, threads)}
+            reason = too_much(n, kept)
+            found = None if reason else compared(loss, n, list(WAYS), turns, threads)
+            if found is None:
+                reason = reason or "memory ran out with kept logits"
+                found = compared(loss, n, ["pieces"], turns, threads) or {}
+            row = {"loss": loss, "rows": n, "left_out": reason, **found}
             if "kept" in row:
                 kept[n] = row["kept"]["bytes"]
             show(row)
@@ -86,13 +91,17 @@ def too_much(n: int, kept: dict[int, int]) -> str | None:
     return f"kept logits need about {expected / 1e9:.0f} GB, of which {available / 1e9:.0f} are free"
 
 
-def compared(loss: str, n: int, ways: list[str], rounds: int, threads: int) -> dict[str, Any]:
-    """Of each way the bytes and seconds."""
-    found = {way: apart(loss, n, 1, way, threads)[way] for way in ways}
+def compared(loss: str, n: int, ways: list[str], rounds: int, threads: int) -> dict[str, Any] | None:
+    """Of each way the bytes and seconds; None when memory ran out."""
+    found: dict[str, Any] = {}
+    for way in ways:
+        found |= apart(loss, n, 1, way, threads)
     if rounds > 1:
         timed = apart(loss, n, rounds, ",".join(ways), threads)
-        for way in ways:
+        for way in set(found) & set(timed):
             found[way]["times"] = timed[way]["times"]
+    if set(found) != set(ways):
+        return None
     for one in found.values():
         times = one.pop("times")
         one |= {"seconds": statistics.median(times), "least": min(times), "most": max(times)}
@@ -104,15 +113,19 @@ def compared(loss: str, n: int, ways: list[str], rounds: int, threads: int) -> d
 
 
 def apart(loss: str, n: int, rounds: int, ways: str, threads: int) -> dict[str, Any]:
-    """What a process of its own measures."""
+    """What a process of its own measures; nothing when it was killed, which is what the kernel does."""
     case = ["--threads", str(threads), "--measure", loss, str(n), str(rounds), ways]
-    done = subprocess.run([sys.executable, __file__, *case], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, __file__, *case], check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode == -signal.SIGKILL:
+        return {}
+    done.check_returncode()
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def measure(loss: str, n: int, rounds: int, ways: list[str]) -> dict[str, Any]:
     """In this process: seconds of each way, and the bytes that they took beyond the features, together."""
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     for way in ways:  # libraries load, threads start
         once(loss, way, *features(512))
     given = features(n)
