@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.checkpoint import checkpoint
 
+from sightword import distributed
 from sightword.errors import SightwordError
 
 _VARIANTS = 64  # of one layer's code: widths, precisions, lengths, with and without gradient
@@ -71,7 +72,8 @@ def compile_blocks(module: nn.Module, device: torch.device) -> None:
     """Compile each kind of layer once; layers of one shape share the code. Names in the state dict stay.
 
     Where a length varies (words, visible patches), the second length that is met compiles once more for any
-    length. Whoever counts operations or looks at them one by one sees the layers uncompiled.
+    length. Whoever counts operations or looks at them one by one sees the layers uncompiled. Layers with
+    batch norm stay as they are where it waits for other processes.
 
     Args:
         module: whose layers.
@@ -89,7 +91,7 @@ def compile_blocks(module: nn.Module, device: torch.device) -> None:
         ) from error
     torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
     for layer in _layers(module):
-        layer.compiled = True
+        layer.compiled = distributed.world_size() == 1 or not _norms(layer)
 
 
 def _layers(module: nn.Module) -> Iterator[Layer]:
@@ -98,13 +100,17 @@ def _layers(module: nn.Module) -> Iterator[Layer]:
 
 @cache
 def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return torch.compile(forward, fullgraph=True)
+    return torch.compile(forward)
 
 
 def _first_and_again(layer: Layer) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """What a layer is run in, the first time and when it is recomputed."""
-    norms = [(m, m.track_running_stats) for m in layer.modules() if isinstance(m, _BatchNorm)]
+    norms = [(norm, norm.track_running_stats) for norm in _norms(layer)]
     return nullcontext(), _uncounted(norms) if norms else nullcontext()
+
+
+def _norms(layer: Layer) -> list[_BatchNorm]:
+    return [m for m in layer.modules() if isinstance(m, _BatchNorm)]
 
 
 @contextmanager
