@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sightword.cli import commands, data
+from sightword.cli import commands, data, plan
 from sightword.cli import flags as given
+from sightword.cli.plan_flags import Plan
 from sightword.config import Config, override
 from sightword.errors import LonelyError, SightwordError
 
@@ -43,10 +44,11 @@ def configure(flags: given.Train) -> Config:
         config = dataclasses.replace(config, epochs=0.0)
     if "epochs" in changes:
         config = dataclasses.replace(config, steps=0)
-    return override(override(config, changes, "the flag for"), _settings(flags.set))
+    return override(override(config, changes, "the flag for"), settings(flags.set))
 
 
-def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
+def settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """What --set changes, by dotted names."""
     for pair in pairs:
         if "=" not in pair:
             raise SightwordError(
@@ -122,6 +124,7 @@ def _parts(text: str) -> list[str]:
 
 
 _COMMANDS: dict[type, Callable[..., None]] = {
+    Plan: plan.run,
     given.Train: _train,
     given.Evaluate: _evaluate,
     given.Report: _report,

@@ -10,10 +10,12 @@ import sightword
 from sightword.cli import usage
 from sightword.cli.data_flags import DATA_COMMANDS
 from sightword.cli.flags import Compare, Demo, Evaluate, Report, Train
+from sightword.cli.plan_flags import Plan
 from sightword.errors import unknown
 
 _COMMANDS: dict[str, type] = {
     "demo": Demo,
+    "plan": Plan,
     "train": Train,
     "evaluate": Evaluate,
     "report": Report,

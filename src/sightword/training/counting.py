@@ -62,7 +62,7 @@ def cost_digest(objective: str, model: ModelConfig) -> str:
     data = DataConfig(tokenizer="clip")
     (wish,) = catalogue.parse(objective)
     with _Blank():
-        built = catalogue.build(wish, look_around(model, _tokenizer(data, model.text.context)))
+        built = catalogue.build(wish, look_around(model, unlearned(data, model.text.context)))
     shapes = [(name, tuple(parameter.shape)) for name, parameter in built.named_parameters()]
     return digest(repr((sorted(built.wants.items()), shapes)))
 
@@ -82,7 +82,7 @@ def _run_flops(config: Config, image: int, text: int) -> float:
     )
     with _Blank():
         trained = build_pretrainer(
-            replace(config, model=model), _tokenizer(config.data, model.text.context), fresh=False
+            replace(config, model=model), unlearned(config.data, model.text.context), fresh=False
         )
         starts = sorted({0.0, *(weight.start for weight in trained.weighted)})
         counts = [_counted(trained, start, model.text.context) for start in starts]
@@ -124,7 +124,8 @@ class _Unlearned(Tokenizer):
 
 
 @cache
-def _tokenizer(data: DataConfig, context: int) -> Tokenizer:
+def unlearned(data: DataConfig, context: int) -> Tokenizer:
+    """CLIP's tokenizer, or a learned one that has learned nothing yet and has all its ids."""
     return ClipTokenizer(context) if data.tokenizer == "clip" else _Unlearned(data.vocab, context)
 
 

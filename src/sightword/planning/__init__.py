@@ -1,0 +1,1 @@
+"""Floor 7. What a run will take, before anything is paid for."""

@@ -1,0 +1,79 @@
+"""What each GPU of a run must hold: the most over all phases of training, for any number of chunks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sightword.config import Config
+from sightword.planning.ledger import Bytes
+from sightword.planning.pretending import one_of
+from sightword.planning.rehearsal import Kernels, Rehearsed, rehearse
+from sightword.training.setup import parsed
+
+_FEW = 4  # chunks; more of them add to a step what two measurements tell
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What one of several processes needs.
+
+    most: of the phase of training that takes the most memory.
+    flops: of a sample, recomputation included; the mean over training.
+    """
+
+    most: Rehearsed
+    flops: float
+
+
+def needed(config: Config, ranks: int, rows: int, kernels: Kernels = "cuda", rank: int = 0) -> Needed:
+    """Rehearse every phase of training: objectives may begin late.
+
+    Args:
+        config: the run.
+        ranks: processes that share a step.
+        rows: samples of each.
+        kernels: whose attention and autocast.
+        rank: which of the processes.
+
+    Raises:
+        SightwordError: when objectives and towers do not fit each other.
+    """
+    starts = sorted({0.0, *(wish.start for _, wish in parsed(config))})
+    with one_of(ranks, rank):
+        phases = [_rehearsed(config, rows, kernels, start) for start in starts]
+    shares = [end - start for start, end in zip(starts, [*starts[1:], 1.0], strict=True)]
+    flops = sum(share * phase.flops / rows for share, phase in zip(shares, phases, strict=True))
+    return Needed(max(phases, key=lambda phase: phase.peak), flops)
+
+
+def _rehearsed(config: Config, rows: int, kernels: Kernels, progress: float) -> Rehearsed:
+    """With more than a few chunks, what two shorter steps of as large chunks say of this one."""
+    chunks = math.ceil(rows / config.chunk) if config.chunk else config.accum_freq
+    if chunks <= 2 * _FEW:
+        return rehearse(config, rows, kernels, progress)
+    size = math.ceil(rows / chunks)
+    cut = replace(config, chunk=size, accum_freq=1)
+    short, longer = (rehearse(cut, n * size, kernels, progress) for n in (_FEW, 2 * _FEW))
+    return _further(short, longer, (rows / size - _FEW) / _FEW)
+
+
+def _further(short: Rehearsed, longer: Rehearsed, times: float) -> Rehearsed:
+    """On the straight line through two, as many times as far from the first as the second is."""
+
+    def line(a: float, b: float) -> int:
+        return round(a + (b - a) * times)
+
+    def lines(a: Bytes, b: Bytes) -> Bytes:
+        found = {name: line(a.get(name, 0), b.get(name, 0)) for name in {**a, **b}}
+        return {name: size for name, size in found.items() if size > 0}
+
+    return Rehearsed(
+        line(short.peak, longer.peak),
+        lines(short.at_peak, longer.at_peak),
+        lines(short.state, longer.state),
+        line(short.flops, longer.flops),
+    )
