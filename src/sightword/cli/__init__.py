@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> None:
     except SightwordError as error:
         if os.environ.get("RANK", "0") == "0" or isinstance(error, LonelyError):
             print(f"sightword: {' '.join(str(error).split())}", file=sys.stderr)
+        if isinstance(error, LonelyError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(2)  # the others are gone: what waits for them at an ordinary end would never end
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -44,6 +48,8 @@ def configure(flags: given.Train) -> Config:
         config = dataclasses.replace(config, epochs=0.0)
     if "epochs" in changes:
         config = dataclasses.replace(config, steps=0)
+    if "batch_size" in changes:
+        config = dataclasses.replace(config, ranks=0)
     return override(override(config, changes, "the flag for"), settings(flags.set))
 
 
@@ -65,16 +71,24 @@ def _train(flags: given.Train) -> None:
         return
     from sightword.recipes.runs import resume_and_score, train_and_score
 
-    if flags.saving.resume:
+    if flags.saving.resume and not _may_begin(flags):
         out = _only_resume(flags)
         scores = resume_and_score(out)
     else:
         config = configure(flags)
-        out, scores = Path(config.out), train_and_score(config)
+        # torchrun starts the same command again after a failure.
+        restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+        out, scores = Path(config.out), train_and_score(config, _may_begin(flags) or restarted)
     for score in scores:
         print(score.line())
     if scores:
         print(f"next: sightword report {out}")
+
+
+def _may_begin(flags: given.Train) -> bool:
+    """Whether it is `--resume latest` with all that a new run needs, as a job that is requeued says it."""
+    others = set(given.changes(flags)) - {"out"} or flags.recipe or flags.set or flags.learning.model
+    return flags.saving.resume == "latest" and flags.saving.out is not None and bool(others)
 
 
 def _only_resume(flags: given.Train) -> Path:

@@ -85,7 +85,7 @@ class LengthFlags:
     epochs: Number = None
     """passes over the data (instead of --steps)"""
     batch_size: Whole = None
-    """samples a step and process"""
+    """samples a step and process; a recipe's own is that of all processes together"""
     accum_freq: Whole = None
     """chunks a step: memory of a chunk, negatives of the whole batch"""
     chunk: Whole = None
@@ -99,7 +99,7 @@ class SavingFlags:
     out: Annotated[str | None, arg(metavar="DIR")] = None
     """the run's directory"""
     resume: Annotated[str | None, arg(metavar="DIR")] = None
-    """go on with the run in DIR, bit for bit (`latest`: the one in --out)"""
+    """go on with the run in DIR, bit for bit; `latest`: with the one in --out, or begin it"""
     save_every: Annotated[int | None, arg(metavar="STEPS", aliases=("--save-frequency",))] = None
     """steps between checkpoints (always every ten minutes and at the end)"""
     log_every: Annotated[int | None, arg(metavar="STEPS")] = None

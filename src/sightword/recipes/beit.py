@@ -6,7 +6,7 @@ clipped at 3, drop path 0.1, 75 of 196 patches hidden, DALL-E's tokenizer; bf16 
     torchrun --nproc-per-node 16 -m sightword train beit-vit-b16-imagenet1k --batch-size 128 \\
         --data 'imagenet1k/{00000..01023}.tar'
 
-Hardware of the paper: 16 V100 of 32 GB. `batch_size` is that of one process. The tokenizer's weights are
+Hardware of the paper: 16 V100 of 32 GB. `batch_size` is that of all processes. The tokenizer's weights are
 OpenAI's `encoder.pkl`, which the user fetches into the directory where the run is started; give
 `--objective "beit(ratio=0.3826)"` to train one on the run's own pictures instead. Deviations: this ViT-B/16
 has learned positions and no layer scale, where BEiT's has relative positions and layer scale from 0.1.

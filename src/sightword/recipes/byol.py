@@ -4,7 +4,7 @@ BYOL trained ResNets with LARS. Its ViT results are MoCo v3's (table 4): batch 4
 heads (appendix A) and, as for all methods there, sine and cosine positions and a random patch embedding that
 is not trained (sections 5 and 6.1). Momentum .99 to 1 is BYOL's released configuration for 300 epochs.
 ImageNet top-1 stands with each: zero-shot / linear / fine-tuned. Captions are not read; images without any
-need a .txt with some word beside them. `batch_size` is that of one process.
+need a .txt with some word beside them. `batch_size` is that of all processes.
 
     torchrun --nnodes 8 --nproc-per-node 8 -m sightword train byol-vit-b16-imagenet \\
       --data 'imagenet/{00000..00127}.tar' --batch-size 64 --out runs/byol-vit-b16-imagenet

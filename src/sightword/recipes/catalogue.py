@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,7 @@ def names() -> dict[str, Recipe]:
 
 
 def find(name: str) -> Config:
-    """The configuration of the recipe of that name.
+    """The configuration of the recipe of that name; its batch is that of all processes together.
 
     Raises:
         SightwordError: when there is none, with the nearest names.
@@ -37,7 +38,7 @@ def find(name: str) -> Config:
     known = names()
     if name not in known:
         raise unknown("recipe", name, known, "(flags need two hyphens; a recipe comes first)")
-    return known[name]()
+    return replace(known[name](), ranks=1)
 
 
 def _holds_recipe(file: Path) -> bool:

@@ -8,7 +8,7 @@ further tuning without dropping.
 
     torchrun --nproc-per-node 8 -m sightword train flip-vit-b16 --data 'laion400m/{00000..41407}.tar'
 
-Hardware of the paper: 256 TPU v3 cores. `batch_size` is that of one process.
+Hardware of the paper: 256 TPU v3 cores. `batch_size` is that of all processes.
 
 Not reproduced: that tuning (100 more of its epochs, learning rate 4e-8 for every 256, warm-up over 20 of
 them): a run here can start from another's image tower alone. WordPiece's vocabulary (CLIP's here). Its mean

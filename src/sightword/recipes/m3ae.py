@@ -3,7 +3,7 @@
 Batch 4096, AdamW (0.9, 0.95), weight decay .05, learning rate 1.5e-4 x batch / 256, warm-up of 5 of 100
 epochs, cosine from 0 to 0; 256 pixels, mean and deviation of CC12M, 75 % of patches and of 64 places of the
 caption hidden, pixels x 1.0 + words x .5, fixed sine and cosine positions, a class token. The same settings
-make it the stand-alone baseline of MAE-CLIP (see `mae_clip.py`). `batch_size` is that of one process.
+make it the stand-alone baseline of MAE-CLIP (see `mae_clip.py`). `batch_size` is that of all processes.
 
     torchrun --nnodes 8 --nproc-per-node 8 -m sightword train m3ae-vit-l16-cc12m \\
       --data 'cc12m/{00000..01242}.tar' --batch-size 64 --out runs/m3ae-vit-l16-cc12m

@@ -5,7 +5,7 @@ Batch 4096, AdamW (0.9, 0.95), weight decay .05, learning rate 1.5e-4 x batch / 
 token. Published ImageNet top-1 stands with each, zero-shot / linear / fine-tuned: those of the released code
 (FINETUNE.md, mean of four seeds where it has them; the paper's own, trained on TPUs, differ by .3 at most).
 Captions are not read, but samples with a blank one are left out: give the class's name. `batch_size` is that
-of one process.
+of all processes.
 
     torchrun --nnodes 8 --nproc-per-node 8 -m sightword train mae-vit-l16-imagenet \\
       --data 'imagenet/{00000..00127}.tar' --batch-size 64 --out runs/mae-vit-l16-imagenet

@@ -20,7 +20,7 @@ the same for CLIP and MAE-CLIP so that a pair differs in nothing but the objecti
       --data 'cc3m/{00000..00331}.tar::cc12m/{00000..01242}.tar' --batch-size 64 --out runs/mae-clip-max
 
 The variant that restores pixels alone: `--objective "clip + mae-clip(reconstruct=image)"`. `batch_size` is
-that of one process.
+that of all processes.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Batch 4096, AdamW (0.9, 0.999), base learning rate 1.5e-4 x batch / 256, weight 
 epochs, cosine to 0, 300 epochs; temperature .2, momentum .99 to 1 by a cosine; fixed sine and cosine
 positions, a class token, and a random patch embedding that is not trained (section 4.2). ImageNet top-1 from
 the released README stands with each: zero-shot / linear / fine-tuned. Captions are not read; images without
-any need a .txt with some word beside them. `batch_size` is that of one process.
+any need a .txt with some word beside them. `batch_size` is that of all processes.
 
     torchrun --nnodes 8 --nproc-per-node 8 -m sightword train mocov3-vit-b16-imagenet \\
       --data 'imagenet/{00000..00127}.tar' --batch-size 64 --out runs/mocov3-vit-b16-imagenet

@@ -12,6 +12,7 @@ from sightword.training.checkpoint import newest
 from sightword.training.data import own_pairs
 from sightword.training.loop import resume_training, train
 from sightword.training.model import Model, load_model
+from sightword.training.ranks import leads
 from sightword.training.records import read_records
 from sightword.training.showing import save_pictures
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:  # evaluation brings scikit-learn along, two seconds that a ru
     from sightword.evaluation.scores import Score
 
 
-def train_and_score(config: Config) -> list[Score]:
-    """A new run to its end."""
-    return score(train(config, _watch))
+def train_and_score(config: Config, go_on: bool = False) -> list[Score]:
+    """A new run to its end, or with `go_on` the rest of one that has begun."""
+    return score(train(config, _watch, go_on=go_on))
 
 
 def resume_and_score(out: Path) -> list[Score]:
@@ -31,15 +32,11 @@ def resume_and_score(out: Path) -> list[Score]:
 
 def go_on(config: Config) -> None:
     """Begin the run, or go on with it where it stopped; nothing when it is finished and scored."""
-    out = Path(config.out)
-    if (out / "config.toml").exists():
-        resume_and_score(out)
-    else:
-        train_and_score(config)
+    train_and_score(config, go_on=True)
 
 
 def score(out: Path) -> list[Score]:
-    """Score a finished run on `evaluate_on`; an unfinished one is left alone.
+    """Score a finished run on `evaluate_on`, in one process; an unfinished one is left alone.
 
     `auto` is the demo's held-out splits for a run on the demo, and nothing for others: nobody but the user
     knows what their pairs should be tested on.
@@ -48,7 +45,7 @@ def score(out: Path) -> list[Score]:
     from sightword.evaluation.scores import FILE
 
     config = load(out)
-    if not _finished(out):
+    if not leads() or not _finished(out):
         return []
     places = {"auto": ["demo"] if config.data.path == "demo" else []}.get(
         config.evaluate_on, [place for place in config.evaluate_on.split(",") if place]

@@ -7,7 +7,7 @@ scale begins at 10, the bias at -10.
     torchrun --nproc-per-node 8 -m sightword train siglip-vit-b16 --data 'pairs/{00000..99999}.tar'
 
 Hardware of the paper: TPU v4, for the long runs not said how many (32 chips and two days for a shorter B/16
-at 72.1). `batch_size` is that of one process.
+at 72.1). `batch_size` is that of all processes.
 
 Not reproduced: WebLI, which is not public; its vocabulary of 32,000 (CLIP's here); Adafactor (AdamW here);
 pictures resized without a crop (crops of 90 to 100 % here). Unknown: the learning rate, decay, warm-up and

@@ -9,7 +9,7 @@ Patches of 16 at 256 pixels, attention pooling, captions of 64 tokens. Published
 
     torchrun --nproc-per-node 8 -m sightword train siglip2-vit-b16 --data 'pairs/{00000..99999}.tar'
 
-Hardware of the paper: up to 2048 TPU v5e. `batch_size` is that of one process.
+Hardware of the paper: up to 2048 TPU v5e. `batch_size` is that of all processes.
 
 Not reproduced: its captioning decoder (LocCa), which trains beside SigLIP with equal weight; WebLI, which is
 not public (10 billion pictures, 109 languages); Gemma's 256,000-row vocabulary (CLIP's here); the last 5 %

@@ -1,8 +1,8 @@
 """What all of SLIP's runs share (Mu et al. 2021, arXiv 2112.12750, appendix A; released README and main.py).
 
 Global batch 4096, AdamW (0.9, 0.98), eps 1e-8, cosine 1e-6 -> lr -> 1e-5, warm-up of one epoch (two of 100
-epochs), one learning rate and weight decay for all sizes and corpora. `Config.batch_size` is that of one
-process: 64 processes take --batch-size 64.
+epochs), one learning rate and weight decay for all sizes and corpora. `Config.batch_size` is that of all
+processes: 64 processes take --batch-size 64.
 
 Captions as the released datasets.py chooses them: on YFCC15M the title or the description, each as likely and
 possibly empty; on CC3M and CC12M any of a picture's captions. `--data yfcc15m:FOLDER` (cc3m:, cc12m:) reads

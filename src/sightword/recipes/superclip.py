@@ -7,7 +7,7 @@ same recipe.
 
     torchrun --nproc-per-node 8 -m sightword train superclip-vit-b16 --data 'datacomp/{00000..140146}.tar'
 
-Hardware of the paper: unknown. `batch_size` is that of one process. Deviation: open_clip's ViT, which it
+Hardware of the paper: unknown. `batch_size` is that of all processes. Deviation: open_clip's ViT, which it
 trains, has one LayerNorm more, before its first layer.
 """
 

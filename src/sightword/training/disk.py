@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +30,14 @@ def writing(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold a run's directory, so that no second process trains in it. A kill lets go of it as well.
 
     Files that a killed process left half written beside their places are removed.
+
+    Args:
+        folder: the run's directory.
+        patience: seconds to wait for another process that holds it.
 
     Raises:
         SightwordError: another process holds it.
@@ -40,12 +45,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
     _held.add(handle)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SightwordError(
-                f"another process is training in '{folder}'; wait for it, or stop it first"
-            ) from error
+        _lock(handle, folder, time.monotonic() + patience)
         sweep(folder)
         yield
     finally:
@@ -53,7 +53,20 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _lock(handle: int, folder: Path, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() >= until:
+                raise SightwordError(
+                    f"another process is training in '{folder}'; wait for it, or stop it first"
+                ) from error
+        time.sleep(_AGAIN)
+
+
 _held = set[int]()
+_AGAIN = 0.2  # seconds between two tries
 
 
 def _let_go() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -19,8 +19,8 @@ from sightword.training.input import STARVED, slowest
 from sightword.training.meters import Readings, scalars
 from sightword.training.parallel import sharded, whole
 from sightword.training.pretrainer import Answer
-from sightword.training.ranks import gathered
-from sightword.training.records import code_version
+from sightword.training.ranks import gathered, leads
+from sightword.training.records import Nowhere, Records, code_version, open_sinks
 from sightword.training.session import Session, config_digest
 from sightword.training.setup import choose_colourer
 from sightword.words import Batch
@@ -89,6 +89,22 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
         "parameters_trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "flops_per_step": flops_per_step,
     }
+
+
+def open_records(session: Session) -> Records:
+    """The run's records, which the first of its processes keeps."""
+    if not leads():
+        return Nowhere()
+    out, start, config = session.out, session.start, session.config
+    sinks = open_sinks(config.report_to, out, dataclasses.asdict(config), start)
+    return Records(out / "metrics.jsonl", start, sinks)
+
+
+def changed_processes(session: Session, known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The processes of a run that goes on in another number of them, or otherwise spread; else nothing."""
+    told = [record for record in known if "ranks" in record]
+    now = processes(session)
+    return now if told and any(told[-1][name] != value for name, value in now.items()) else {}
 
 
 def processes(session: Session) -> dict[str, Any]:

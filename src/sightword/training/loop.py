@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -24,43 +23,49 @@ from sightword.training.logbook import (
     Outcome,
     Timing,
     bad_step,
+    changed_processes,
     not_finite,
     note,
-    processes,
+    open_records,
     start_record,
     step_record,
 )
+from sightword.training.lost import lost
 from sightword.training.meters import Stopwatch
 from sightword.training.model import Model
 from sightword.training.parallel import together
 from sightword.training.preparing import prepare
 from sightword.training.progress import Bar
-from sightword.training.records import Nowhere, Records, open_sinks, read_records
+from sightword.training.records import Records, read_records
+from sightword.training.schedule import Schedule
 from sightword.training.session import Session, begin, resume
 from sightword.training.stepping import Stepper
 from sightword.training.supply import Supply, fetched
+from sightword.training.watchdog import Watchdog, last_hang
 from sightword.views.on_device import finished
 from sightword.words import Batch
 
 Watch = Callable[[Model], Sequence[Mapping[str, Any]]]
 Say = Callable[[str], None]
 _WORTH_A_VERDICT = 100  # steps
-_GRADIENTS_EVERY = 5  # records between two with each term's own gradient, which costs a backward pass a term
 
 
-def train(config: Config, watch: Watch | None = None, say: Say = print) -> Path:
+def train(config: Config, watch: Watch | None = None, say: Say = print, go_on: bool = False) -> Path:
     """Train a new run and return its directory.
 
     Args:
         config: the whole run.
+        go_on: a run that has begun in that directory goes on as it was begun; otherwise that is an error.
         watch: scores the model while it trains, every `config.zeroshot_frequency` steps.
         say: where notes for the user go.
 
     Raises:
         SightwordError: for anything a user can put right; what was saved before stays whole.
     """
+    out = Path(config.out)
     with together(config.hang_minutes):
-        return Loop(begin(config), watch, say).run()
+        begun = go_on and ranks.first((out / "config.toml").exists)
+        return Loop(resume(out) if begun else begin(config), watch, say).run()
 
 
 def resume_training(out: Path, watch: Watch | None = None, say: Say = print) -> Path:
@@ -81,7 +86,8 @@ class Loop:
         self.clock = Stopwatch()
         self.input = InputMeter()
         self.keeper = Keeper(session)
-        self.saved_at = time.monotonic()
+        self.watchdog = Watchdog(session.config.hang_minutes, session.out)
+        self.schedule = Schedule(session.config, session.total)
         self.alarms = Alarms(self.config.optimizer.warmup * session.total)
 
     def run(self) -> Path:
@@ -90,8 +96,15 @@ class Loop:
         Raises:
             SightwordError: for anything a user can put right, another process in this directory included.
         """
-        with alone_in(self.out) if ranks.leads() else nullcontext(), self.keeper:
-            return self._run()
+        alone = alone_in(self.out, ranks.patience()) if ranks.leads() else nullcontext()
+        with alone, self.keeper, self.watchdog:
+            try:
+                return self._run()
+            except RuntimeError as error:
+                gone = lost(error, int(self.state["step"]), self.watchdog.last_words())
+                if gone is None:
+                    raise
+                raise gone from error
 
     def _run(self) -> Path:
         session = self.session
@@ -101,13 +114,14 @@ class Loop:
             session.quarantine.list(session.unreadable)
         if session.start >= session.total:
             return self._finish_again()
-        steps = self._steps()
+        with self.watchdog.pausing("decoding every picture"):
+            steps = self._steps()
         with self._open_records() as records:
-            if session.fresh and prepare(session, steps):
-                self.keeper.save(self.state, records)
-            self._note_processes(records)
+            with self.watchdog.pausing("preparing"):
+                if session.fresh and prepare(session, steps):
+                    self.keeper.save(self.state, records)
             asked = self._train(records, steps)
-            self.keeper.finish(records)
+            self._finish_saving(records)
         if asked:
             done = int(self.state["step"])
             self.say(
@@ -117,21 +131,16 @@ class Loop:
         return self.out
 
     def _open_records(self) -> Records:
-        if not ranks.leads():
-            return Nowhere()
-        file, start = self.out / "metrics.jsonl", self.session.start
-        records = Records(
-            file, start, open_sinks(self.config.report_to, self.out, asdict(self.config), start)
-        )
-        self.alarms.remember(read_records(file))
+        records = open_records(self.session)
+        known = read_records(self.out / "metrics.jsonl")
+        self.alarms.remember(known)
+        if change := changed_processes(self.session, known):
+            records.write("processes", **self._done(), **change)
+        hang = last_hang(self.out)
+        if hang and not any(r["kind"] == "hang" and r["at"] == hang["time"] for r in known):
+            told = {name: hang[name] for name in ("said", "blamed", "minutes")}
+            records.write("hang", **self._done(), at=hang["time"], **told)
         return records
-
-    def _note_processes(self, records: Records) -> None:
-        """That a run goes on in another number of processes, or otherwise spread over them."""
-        known = [r for r in read_records(self.out / "metrics.jsonl") if "ranks" in r]
-        now = processes(self.session)
-        if known and any(known[-1][name] != value for name, value in now.items()):
-            records.write("processes", **self._done(), **now)
 
     def _finish_again(self) -> Path:
         """All steps are done: make good what a kill after the last of them may have left out."""
@@ -149,14 +158,15 @@ class Loop:
         bar = Bar(f"train {self.out.name}", total, first, ranks.leads())
         with Interrupt() as interrupt, bar, self._batches(steps, first, total) as batches:
             for step in range(first, total):
+                self.watchdog.beat(step)
                 batch, asked = self._next(batches, interrupt, records)
                 if asked:
                     return asked
                 bar.advance(self._one(step, batch, batches, records))
                 self._watch(step + 1, records)
-                if self._due(step + 1):
+                if self.schedule.saves(step + 1):
                     self._save(records)
-        self.keeper.finish(records)
+        self._finish_saving(records)
         self._record_end(records)
         return ""
 
@@ -165,7 +175,9 @@ class Loop:
         with self.clock.waiting():
             batch, error = fetched(batches)
         bad = batch.bad if batch else ()
-        news = ranks.shared(ranks.News(interrupt.asked, self._overdue(), bad, error or self.keeper.fault))
+        news = ranks.shared(
+            ranks.News(interrupt.asked, self.schedule.overdue, bad, error or self.keeper.fault)
+        )
         assert batch is not None, "an error would have been raised"
         if (news.asked or news.due) and self.keeper.step != self.state["step"]:
             self._save(records)
@@ -199,7 +211,7 @@ class Loop:
         self.state["samples"] += self.config.global_batch
         self.state["flops"] += self.state["flops_per_step"]
         self.state["seconds"] = self.session.state["seconds"] + self.clock.total
-        if not self._recorded(step + 1):
+        if not self.schedule.records(step + 1):
             return None
         timing = Timing(*self.clock.read(), self.input.steps, self.input.read())
         slowest = replace(timing, waited=max(ranks.gathered(timing.waited)))  # all wait for it
@@ -223,8 +235,8 @@ class Loop:
             records.write("warning", **self._done(), **asdict(alarm))
 
     def _step(self, step: int, batch: Batch) -> Outcome:
-        recorded = self._recorded(step + 1)
-        outcome = self.stepper.forward_backward(step, batch, recorded, self._gradients_recorded(step + 1))
+        recorded = self.schedule.records(step + 1)
+        outcome = self.stepper.forward_backward(step, batch, recorded, self.schedule.gradients(step + 1))
         if not outcome.finite:
             self._give_up(step, batch, outcome)
         self.stepper.update(step)
@@ -250,11 +262,11 @@ class Loop:
             records.write("start", **start_record(self.session, self.state["flops_per_step"]))
 
     def _watch(self, step: int, records: Records) -> None:
-        every = self.config.zeroshot_frequency
-        if self.watch is None or not every or (step % every and step != self.session.total):
+        if self.watch is None or not self.schedule.looks(step):
             return
         model = self._as_model()
-        ranks.first(lambda: self._score(model, records))
+        with self.watchdog.pausing("scoring"):
+            ranks.first(lambda: self._score(model, records))
         self.model.train()
 
     def _score(self, model: Model, records: Records) -> None:
@@ -272,23 +284,14 @@ class Loop:
         name, device = self.out.resolve().name, str(session.device)
         return Model(name, self.config, kept, session.tokenizer, "in-training", trained, device)
 
-    def _recorded(self, step: int) -> bool:
-        return step % self.config.log_every == 0 or step in (1, self.session.total)
-
-    def _gradients_recorded(self, step: int) -> bool:
-        return step % (_GRADIENTS_EVERY * self.config.log_every) == 0 or step in (1, self.session.total)
-
-    def _due(self, step: int) -> bool:
-        every = self.config.save_every
-        return (every > 0 and step % every == 0) or step == self.session.total
-
-    def _overdue(self) -> bool:
-        minutes = self.config.save_minutes
-        return minutes > 0 and time.monotonic() - self.saved_at > 60 * minutes
-
     def _save(self, records: Records) -> None:
-        self.saved_at = time.monotonic()
-        self.keeper.save(self.state, records)
+        self.schedule.saved()
+        with self.watchdog.pausing("saving"):
+            self.keeper.save(self.state, records)
+
+    def _finish_saving(self, records: Records) -> None:
+        with self.watchdog.pausing("saving"):
+            self.keeper.finish(records)
 
     def _record_end(self, records: Records) -> None:
         waited, making = self.clock.waited_share, self.input.overall()

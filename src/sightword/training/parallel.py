@@ -25,7 +25,9 @@ from sightword.errors import LonelyError, SharedError, SightwordError
 from sightword.towers.blocks import Block
 from sightword.training.meeting import meet
 from sightword.training.pretrainer import Pretrainer
+from sightword.training.watchdog import collectives_timeout
 
+_COMING = timedelta(minutes=30)  # that processes wait for each other at the start
 _SHARE = 0.5  # of a device's memory: copies of a model that need more are cut into pieces
 _BYTES = 16  # of a trained parameter: weight, gradient and AdamW's two moments, in float32
 
@@ -43,22 +45,25 @@ def together(hang_minutes: float) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
         yield
         return
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    patience = timedelta(minutes=hang_minutes + max(0.5, hang_minutes / 10))  # a hang is told before it ends
-    store = meet(patience)
-    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=patience)
+    rank, world = _join(collectives_timeout(hang_minutes))
     try:
         yield
-    except SharedError:
+    except (SharedError, LonelyError):
         raise
     except SightwordError as error:
         raise LonelyError(f"process {rank} of {world}: {error}") from error
     finally:
         dist.destroy_process_group()
+
+
+def _join(patience: timedelta | None) -> tuple[int, int]:
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    backend, store = "cpu:gloo,cuda:nccl" if cuda else "gloo", meet(patience or _COMING)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=patience)
+    return rank, world
 
 
 def own_device(name: str) -> str:

@@ -28,6 +28,11 @@ def on_this_host() -> int:
     return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
+def patience() -> float:
+    """Seconds to wait for a run's directory: under torchrun, processes of the start before may linger."""
+    return 60.0 if "TORCHELASTIC_RUN_ID" in os.environ else 0.0
+
+
 def gathered(value: T) -> list[T]:
     """Everybody's value, in rank order; anything that can be pickled."""
     if world_size() == 1:

@@ -245,9 +245,10 @@ def config_digest(config: Config) -> str:
     The data's path is left out as well: its content has a hash of its own.
     """
     plain = dataclasses.replace(
-        config, out="", report_to=(), save_every=0, save_minutes=0.0, keep_last=0, log_every=0,
+        config, batch_size=config.global_batch, ranks=1,
+        out="", report_to=(), save_every=0, save_minutes=0.0, keep_last=0, keep_best="", log_every=0,
         zeroshot_frequency=0, evaluate_on="",
-        parallel="auto", grad_checkpointing=False, compile=False, hang_minutes=0.0, keep_best="",
+        parallel="auto", grad_checkpointing=False, compile=False, hang_minutes=0.0,
         data=_same_reading(config.data),
     )  # fmt: skip
     return digest(configuration.to_toml(plain))
