@@ -105,7 +105,7 @@ class Attempt:
         return self._popen.poll()
 
     def end(self) -> int:
-        """Wait until it has ended.
+        """Wait until it has ended, with all processes that torchrun had started.
 
         Raises:
             TimeoutError: it did not; it is killed.
@@ -113,6 +113,12 @@ class Attempt:
         self.until(lambda: self.code() is not None)
         code = self.code()
         assert code is not None
+        deadline = time.monotonic() + PATIENCE
+        while self.how == "torchrun" and self.alive():
+            if time.monotonic() > deadline:
+                self.kill_all()
+                raise TimeoutError(f"torchrun ended and left processes behind: {self.said()[-300:]}")
+            time.sleep(0.05)
         return code
 
     def until(self, true: Callable[[], object], limit: float = PATIENCE) -> bool:
@@ -164,10 +170,10 @@ class Attempt:
         """SIGKILL to everything that belongs to it, at once; also what torchrun started."""
         self.send(signal.SIGKILL, self.pid, *self.alive())
 
-    def loaders(self) -> list[int]:
-        """Child processes of the first training process."""
+    def loaders(self, rank: int = 0) -> list[int]:
+        """Child processes of a training process."""
         pids = self.pids()
-        file = Path(f"/proc/{pids[0]}/task/{pids[0]}/children") if pids else None
+        file = Path(f"/proc/{pids[rank]}/task/{pids[rank]}/children") if pids else None
         with suppress(OSError):
             children = [int(pid) for pid in file.read_text().split()] if file else []
             return [pid for pid in children if b"resource_tracker" not in _called(pid)]
@@ -186,8 +192,10 @@ class Attempt:
 
     def errors(self) -> list[str]:
         """The lines in which it told errors to the user, and whether it showed its insides."""
-        told = re.findall(r"(?m)^(?:\[[^\]]*\]:)?(sightword: .*)$", self.said())
-        return told + (["Traceback"] if "Traceback (most recent call last)" in self.said() else [])
+        said = self.said()
+        told = re.findall(r"(?m)^(sightword: .*)$", said)
+        ours = self.how != "torchrun" and "Traceback" in said  # torchrun shows its own for any failure
+        return told + (["Traceback"] if ours or re.search(r'File "[^"]*/sightword/', said) else [])
 
 
 def _called(pid: int) -> bytes:

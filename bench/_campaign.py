@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from _kinds import KINDS
 from _lives import Shape
-from _moments import KINDS
 from PIL import Image
 
 AT_ONCE = 5  # faults in one run
@@ -29,18 +29,27 @@ _SUM = (
 )
 _PREPARED = "clip + beit(codebook=12, code_width=8, tokenizer_width=16, tokenizer_steps=4)"
 _PROCESSES = ("--set", "data.loaders=processes")
+_HANG = ("--set", "hang_minutes=0.3")  # long enough for a busy machine, short enough to wait for
 
 SHAPES = {
     shape.name: shape
     for shape in (
         Shape(
             "1 process", _SUM, (*_FLAGS, *_PROCESSES, "--batch-size", "8", "--chunk", "4"),
-            has=frozenset({"loader"}),
         ),
         Shape(
             "1 process, prepares", _PREPARED,
             (*_FLAGS, "--batch-size", "8", "--set", "data.loaders=threads", "--set", "optimizer.ema=0.9"),
-            has=frozenset({"prepare"}),
+        ),
+        *(
+            Shape(
+                f"2 processes, {name}", _SUM, (*_FLAGS, *_PROCESSES, *_HANG, "--batch-size", "4", *more),
+                how="torchrun", ranks=2,
+            )
+            for name, more in (
+                ("DDP", ("--parallel", "ddp")),
+                ("FSDP2", ("--parallel", "fsdp", "--chunk", "2")),
+            )
         ),
     )
 }  # fmt: skip

@@ -210,7 +210,7 @@ class Watcher:
             self._given(batch, "prepare" if prepared else "batch")
             return batch
 
-        Supply.__next__ = watched  # type: ignore[method-assign]
+        Supply.__next__ = watched  # type: ignore[method-assign,assignment]
 
     def _given(self, batch: Any, what: str) -> None:
         if what == "batch":

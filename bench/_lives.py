@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from _attempts import Attempt, How, Line, Trace
 from _disturbed import Plan
-from _moments import KINDS, Fault
+from _kinds import KINDS
+from _moments import Fault
+from _verdicts import Whole, leftovers, unflushed, wrong_batches, wrong_records, wrong_weights
 
 WRONG = ("lost", "batches", "weights", "records", "leftovers", "answers")
 ENDS = 3  # undisturbed starts after which a run that has not ended is lost
@@ -24,10 +25,7 @@ ENDS = 3  # undisturbed starts after which a run that has not ended is lost
 
 @dataclass(frozen=True)
 class Shape:
-    """What is trained, and by how many processes.
-
-    has: what some faults need: a loader process, an objective that prepares.
-    """
+    """What is trained, and by how many processes."""
 
     name: str
     objective: str
@@ -36,7 +34,6 @@ class Shape:
     ranks: int = 1
     total: int = 30
     every: int = 5
-    has: frozenset[str] = field(default_factory=frozenset)
 
     def command(self, data: Path, out: Path, seed: int = 0) -> list[str]:
         """What begins such a run."""
@@ -56,25 +53,6 @@ class Suffered:
     what: str = ""
     wrong: list[tuple[str, str]] = field(default_factory=list)
     seconds: float | None = None  # from the next start to its first batch
-
-
-@dataclass
-class Whole:
-    """The undisturbed run: what all others of its shape must be equal to."""
-
-    out: Path
-    trace: list[Line]
-
-    @property
-    def events(self) -> list[Line]:
-        """All that it could have been struck at."""
-        return [line for line in self.trace if line["what"] == "event"]
-
-    @property
-    def batches(self) -> dict[tuple[str, int, int], str]:
-        """The digest of each batch, of preparing and of training, by step and rank."""
-        given = [x for x in self.trace if x["what"] in ("batch", "prepare")]
-        return {(x["what"], x["step"], x["rank"]): x["digest"] for x in given}
 
 
 class Life:
@@ -97,7 +75,7 @@ class Life:
         """The step of the newest checkpoint that nobody spoiled."""
         found = sorted((self.out / "checkpoints").glob("step-*"))
         good = [path for path in found if self._spoiled.get(path.name) != path.stat().st_ino]
-        return int(good[-1].name.partition("-")[2]) if good else 0
+        return step_of(good[-1].name) if good else 0
 
     @property
     def begun(self) -> bool:
@@ -134,26 +112,25 @@ class Life:
     def suffer(self, kind: str, chance: Random) -> None:
         """One fault, and what it did."""
         expected, fault = self.start, KINDS[kind].draw(self, chance)
-        attempt = self._start(fault)
+        attempt, before = self._start(fault), self.suffered[-1:]
         one = Suffered(kind, self.shape.name, self.number, struck=True)
         self.suffered.append(one)
         try:
-            if fault.act:
-                one.struck = fault.act(attempt)
+            one.struck = fault.act is None or fault.act(attempt)
             code = attempt.end()
         except TimeoutError as error:
             one.wrong.append(("lost", f"hung: {error}"))
             return
-        one.struck &= not fault.aims or bool(attempt.lines("aim"))
-        if not one.struck and code != 0:
-            one.wrong.append(
-                ("lost", f"exit code {code} before anything was done to it: {attempt.said()[-600:]}")
-            )
-        one.what = "; ".join(f"{x['do']} at {x['event']} {x['about']}" for x in attempt.lines("aim"))
-        self._judge_start(attempt, expected)
+        self._judge_start(attempt, expected, before)
+        self._judge_restarts(attempt, one)
+        aims = attempt.lines("aim")
+        one.struck &= not fault.aims or bool(aims)
+        one.what = "; ".join(f"{aim['do']} at {aim['event']} {aim['about']}" for aim in aims)
         if one.struck:
             one.wrong += self._answers(attempt, fault, code)
-        self._clear(attempt)
+        elif code != 0:
+            one.wrong.append(("lost", f"exit code {code} before it was struck: {attempt.said()[-600:]}"))
+        (self.out.parent / "ballast").unlink(missing_ok=True)  # as a user makes room before going on
         if fault.spoil and one.struck:
             one.what = fault.spoil(self.out, chance)
             self._mark(one.what)
@@ -166,7 +143,7 @@ class Life:
                 code = attempt.end()
             except TimeoutError as error:
                 return self._everyone("lost", str(error))
-            self._judge_start(attempt, expected)
+            self._judge_start(attempt, expected, self.suffered[-1:])
             if code == 0 and self._ended():
                 break
         else:
@@ -184,14 +161,10 @@ class Life:
         how = self.shape.how if self.shape.how == "torchrun" else fault.how or self.shape.how
         mark = f"{os.getpid()}-{self.number}-{number}"
         attempt = Attempt(
-            how, plan, self.trace, arguments, self.folder, mark, self.shape.ranks, begun=time.time()
+            how, plan, self.trace, arguments, self.folder, mark, self.shape.ranks, fault.restarts
         )
         self.attempts.append(attempt)
         return attempt.start()
-
-    def _clear(self, attempt: Attempt) -> None:
-        """Make room again, as a user would before going on."""
-        (self.out.parent / "ballast").unlink(missing_ok=True)
 
     def _mark(self, told: str) -> None:
         """Remember which checkpoints are spoiled, and that no others are."""
@@ -199,41 +172,47 @@ class Life:
             if f"{path.name}: " in told:
                 self._spoiled[path.name] = path.stat().st_ino
 
-    def _judge_start(self, attempt: Attempt, expected: int) -> None:
-        """It must go on from the newest checkpoint that is whole; the fault before it is to blame if not."""
-        if not self.suffered or len(self.attempts) < 2:
-            return
-        before = self.suffered[-1] if attempt is not self._of_last_fault() else None
-        blamed = before or (self.suffered[-2] if len(self.suffered) > 1 else None)
-        if blamed is None:
-            return
+    def _judge_start(self, attempt: Attempt, expected: int, before: list[Suffered]) -> None:
+        """It must go on from the newest checkpoint that is whole; else the fault before it is to blame."""
         first = next(iter(attempt.lines("batch")), None)
         if first is None:
-            return
-        blamed.seconds = first["time"] - attempt.begun
-        if first["step"] != expected:
-            blamed.wrong.append(("lost", f"went on with step {first['step']}, expected {expected}"))
-        passed_over = {name for name in self._spoiled if f"{name} is not whole" in attempt.said()}
-        present = {name for name, node in self._spoiled.items() if int(name.partition("-")[2]) > expected}
-        if present - passed_over:
-            blamed.wrong.append(("answers", f"did not say that {sorted(present)} are not whole"))
-        if expected == 0 and self._spoiled and "starts from the beginning" not in attempt.said():
-            blamed.wrong.append(("answers", "did not say that it starts from the beginning"))
-        self._spoiled = {}
+            return  # struck again before
+        said, spoiled, self._spoiled = attempt.said(), self._spoiled, {}
+        for blamed in before:
+            blamed.seconds = blamed.seconds or first["time"] - attempt.begun
+            if first["step"] != expected:
+                blamed.wrong.append(("lost", f"went on with step {first['step']}, expected {expected}"))
+            silent = [
+                name for name in spoiled if step_of(name) > expected and f"{name} is not whole" not in said
+            ]
+            if silent:
+                blamed.wrong.append(("answers", f"did not say that {silent} are not whole"))
+            if expected == 0 and spoiled and "starts from the beginning" not in said:
+                blamed.wrong.append(("answers", "did not say that it starts from the beginning"))
 
-    def _of_last_fault(self) -> Attempt | None:
-        return self.attempts[len(self.suffered) - 1] if len(self.attempts) == len(self.suffered) else None
+    def _judge_restarts(self, attempt: Attempt, one: Suffered) -> None:
+        """Where torchrun started it again, it must have gone on from the newest checkpoint too."""
+        published = [x for x in attempt.trace.lines() if x["what"] == "published" and x["target"]]
+        saves = [(x["time"], step_of(x["target"])) for x in published if "checkpoints/step-" in x["target"]]
+        for first in (x for x in attempt.lines("batch") if x["restart"] == 1):
+            expected = max((step for time, step in saves if time < first["time"]), default=0)
+            last = [x["time"] for x in attempt.lines() if x["restart"] == 0]
+            one.seconds = first["time"] - max(last)
+            if first["step"] != expected:
+                one.wrong.append(("lost", f"started again at step {first['step']}, expected {expected}"))
+            return
 
     def _answers(self, attempt: Attempt, fault: Fault, code: int) -> Iterator[tuple[str, str]]:
         """What is wrong with how the run ended."""
-        if code not in fault.codes:
+        launcher = {1} if self.shape.how == "torchrun" else set()  # whatever ends its processes, but 0
+        if code not in fault.codes | launcher:
             yield "answers", f"exit code {code}, wanted {sorted(fault.codes)}: {attempt.said()[-500:]}"
-        if fault.said and not _found(fault.said, attempt.said()):
+        if fault.said and not re.search(fault.said, attempt.said(), re.MULTILINE):
             yield "answers", f"said nothing like '{fault.said}': {attempt.said()[-500:]}"
         errors = attempt.errors()
         if "Traceback" in errors:
             yield "answers", f"showed a traceback: {attempt.said()[-1500:]}"
-        if code == 2 and len(errors) != 1:
+        if fault.codes == {2} and len(errors) != 1:
             yield "answers", f"told {len(errors)} errors: {errors}"
 
     def _ended(self) -> bool:
@@ -266,111 +245,9 @@ class Life:
             time.sleep(0.2)
 
 
-def _found(pattern: str, text: str) -> bool:
-    import re
-
-    return re.search(pattern, text, re.MULTILINE) is not None
-
-
-def wrong_batches(trace: list[Line], whole: Whole) -> Iterator[tuple[str, str]]:
-    """Batches that are not those of the undisturbed run, or come in another order."""
-    before: dict[tuple[int, int, int], int] = {}
-    for line in (x for x in trace if x["what"] in ("batch", "prepare")):
-        place = line["what"], line["step"], line["rank"]
-        if whole.batches.get(place) != line["digest"]:
-            yield "batches", f"{place} of start {line['attempt']} is another batch"
-        if line["what"] == "batch":
-            start = line["attempt"], line["restart"], line["rank"]
-            if before.get(start, line["step"] - 1) != line["step"] - 1:
-                yield "batches", f"step {line['step']} came after step {before[start]}"
-            before[start] = line["step"]
-    for rank in {x["rank"] for x in trace}:
-        given = {x["step"] for x in trace if x["what"] == "batch" and x["rank"] == rank}
-        missing = {step for what, step, of in whole.batches if what == "batch" and of == rank} - given
-        if missing:
-            yield "batches", f"rank {rank} was never given {sorted(missing)}"
-
-
-def wrong_weights(out: Path, whole: Path) -> Iterator[tuple[str, str]]:
-    """What differs, to the byte, in the weights for use and in the last checkpoint."""
-    newest = max((whole / "checkpoints").glob("step-*"))
-    wanted = [whole / "model.safetensors", *(f for f in sorted(newest.rglob("*")) if f.is_file())]
-    for file in wanted:
-        name = file.relative_to(whole)
-        if not (out / name).is_file():
-            yield "weights", f"{name} is missing"
-        elif _content(out / name) != _content(file):
-            yield "weights", f"{name} differs"
-
-
-def _content(file: Path) -> Any:
-    """Without what may differ: how long it took, and the hash of that."""
-    if file.name == "state.json":
-        return {k: v for k, v in json.loads(file.read_text()).items() if k != "seconds"}
-    if file.name == "manifest.json":
-        rows = json.loads(file.read_text())
-        return {name: row for name, row in rows.items() if name != "state.json"} | {"rows": sorted(rows)}
-    return file.read_bytes()
-
-
-def wrong_records(out: Path, whole: Path) -> Iterator[tuple[str, str]]:
-    """Records of steps must be those of the undisturbed run: each once, in order, with its numbers."""
-    ours, theirs = _records(out), _records(whole)
-    if [_numbers(r) for r in ours if r["kind"] == "step"] != [
-        _numbers(r) for r in theirs if r["kind"] == "step"
-    ]:
-        steps = [r["step"] for r in ours if r["kind"] == "step"]
-        yield "records", f"steps {steps} are not those of the undisturbed run, or their numbers are not"
-    kinds = [r["kind"] for r in ours]
-    if kinds.count("start") != 1 or kinds[0] != "start" or kinds.count("end") != 1 or kinds[-1] != "end":
-        yield "records", f"not one start and one end: {kinds}"
-    saves = [r["step"] for r in ours if r["kind"] == "save"]
-    if saves != sorted(set(saves)):
-        yield "records", f"saves {saves}"
-    bad = [_reasons(path / "quarantine.jsonl") for path in (out, whole)]
-    if bad[0] != bad[1]:
-        yield "records", f"quarantine {bad[0]} is not {bad[1]}"
-
-
-def _records(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-
-
-def _reasons(file: Path) -> list[str]:
-    return sorted(file.read_text().splitlines()) if file.exists() else []
-
-
-_OF_THE_CLOCK = {
-    "time",
-    "step_seconds",
-    "samples_per_second",
-    "data_wait",
-    "data_seconds",
-    "tflops_per_second",
-}
-
-
-def _numbers(record: Line) -> Line:
-    return {name: value for name, value in record.items() if name not in _OF_THE_CLOCK}
-
-
-def leftovers(out: Path, whole: Path) -> Iterator[tuple[str, str]]:
-    """Files that the undisturbed run does not have."""
-    ours, theirs = ({str(path.relative_to(one)) for path in one.rglob("*")} for one in (out, whole))
-    if ours - theirs:
-        yield "leftovers", f"{sorted(ours - theirs)}"
-
-
-def unflushed(trace: list[Line]) -> Iterator[tuple[str, str]]:
-    """Files that took their place before all of their content was on disk."""
-    flushed: dict[str, list[int]] = {}
-    for line in trace:
-        if line["what"] == "flushed":
-            flushed[line["about"]] = line["state"]
-        elif line["what"] == "published" and line["target"] is not None:
-            for file, state in line["files"].items():
-                if flushed.get(file) != state:
-                    yield "leftovers", f"{file} was renamed to {line['target']} before it was flushed"
+def step_of(name: str) -> int:
+    """The step of a checkpoint's folder."""
+    return int(name.rpartition("-")[2])
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal, Protocol
@@ -16,11 +15,9 @@ from _attempts import Attempt, How, Line
 from _disturbed import Aim
 
 Act = Callable[[Attempt], bool]  # whether it struck
+Draw = Callable[["Room", Random], "Fault"]
 Spoil = Callable[[Path, Random], str]  # says what it did
 KILLED = frozenset({-signal.SIGKILL})
-HINT = r"(SIGTERM|SIGINT): saved at step \d+ of \d+; go on with: sightword train --resume "
-NO_ROOM = r"^sightword: could not write '.*what was saved before is whole: free some space"
-NO_LOADER = r"^sightword: a loader process died"
 
 
 class Room(Protocol):
@@ -49,14 +46,15 @@ class Room(Protocol):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, drawn.
+    """One fault, drawn. By default it must end by a kill.
 
     aims: moments at which a process strikes itself.
     act: what is done to it from outside while it runs.
     spoil: what is done to its files after it ended.
-    codes: exit codes that are right.
+    codes: exit codes that are right; of torchrun 1 always is, which says no more of a failure.
     said: a pattern of what it must have said.
     how: as what it is started, when that matters.
+    restarts: how often torchrun may start it again.
     """
 
     aims: tuple[Aim, ...] = ()
@@ -65,15 +63,15 @@ class Fault:
     codes: frozenset[int] = KILLED
     said: str = ""
     how: How | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: when in a run's life it can come, and how one is drawn."""
+    """A kind of fault: how one is drawn, and when in a run's life it can come."""
 
-    draw: Callable[[Room, Random], Fault]
+    draw: Draw
     place: Literal["first", "any", "last"] = "any"
-    needs: frozenset[str] = field(default_factory=frozenset)  # tmpfs, loader, prepare
 
 
 def soon(room: Room, chance: Random, spare: int = 6) -> int:
@@ -120,11 +118,60 @@ def at_any_moment(room: Room, chance: Random) -> Fault:
 
     def act(attempt: Attempt) -> bool:
         attempt.until(lambda: attempt.reached(step))
+        return kill(attempt, later)
+
+    return Fault(act=act)
+
+
+def one_rank(room: Room, chance: Random) -> Fault:
+    """SIGKILL to one of several processes; the others notice, and torchrun ends them."""
+    step, later, rank = soon(room, chance), chance.uniform(0, 0.08), chance.random()
+
+    def act(attempt: Attempt) -> bool:
+        attempt.until(lambda: attempt.reached(step))
+        return kill(attempt, later, rank)
+
+    return Fault(act=act)
+
+
+def one_rank_and_again(room: Room, chance: Random) -> Fault:
+    """SIGKILL to one process; torchrun starts all again; then SIGKILL to all."""
+    step, later, rank = soon(room, chance, 12), chance.uniform(0, 0.08), chance.random()
+    more, again = chance.randint(1, 6), chance.uniform(0, 0.08)
+
+    def act(attempt: Attempt) -> bool:
+        attempt.until(lambda: attempt.reached(step))
         time.sleep(later)
-        attempt.send(signal.SIGKILL, *attempt.pids())
+        pids = attempt.pids()
+        attempt.send(signal.SIGKILL, pids[int(rank * len(pids))])
+        attempt.until(lambda: len([x for x in attempt.lines("batch") if x["restart"] == 1]) > more)
+        time.sleep(again)
+        attempt.kill_all()
+        return any(line["restart"] == 1 for line in attempt.lines("batch"))
+
+    return Fault(act=act, restarts=1)
+
+
+def launcher(room: Room, chance: Random) -> Fault:
+    """SIGKILL to torchrun; what it had started is killed a little later."""
+    step, later = soon(room, chance), chance.uniform(0, 2.0)
+
+    def act(attempt: Attempt) -> bool:
+        attempt.until(lambda: attempt.reached(step))
+        attempt.send(signal.SIGKILL)
+        time.sleep(later)
+        attempt.kill_all()
         return attempt.end() == -signal.SIGKILL
 
     return Fault(act=act)
+
+
+def kill(attempt: Attempt, later: float, rank: float | None = None) -> bool:
+    """SIGKILL after some seconds to all training processes, or one of them (0 to 1); whether it struck."""
+    time.sleep(later)
+    pids = attempt.pids()
+    attempt.send(signal.SIGKILL, *(pids if rank is None else pids[int(rank * len(pids)) :][:1]))
+    return attempt.end() != 0
 
 
 def at_start(room: Room, chance: Random) -> Fault:
@@ -203,11 +250,7 @@ def as_it_appears(room: Room, chance: Random) -> Fault:
     def act(attempt: Attempt) -> bool:
         folder = Path(attempt.plan.run, "checkpoints")
         attempt.until(lambda: attempt.reached(step))
-        if not attempt.until(lambda: list(folder.glob(".writing-*"))):
-            return False
-        time.sleep(later)
-        attempt.send(signal.SIGKILL, *attempt.pids())
-        return attempt.end() == -signal.SIGKILL
+        return attempt.until(lambda: list(folder.glob(".writing-*"))) and kill(attempt, later)
 
     return Fault(act=act)
 
@@ -226,187 +269,3 @@ def half_a_record(room: Room, chance: Random) -> Fault:
         return f"metrics.jsonl cut from {len(whole)} to {kept} bytes"
 
     return Fault(act=at_any_moment(room, chance).act, spoil=spoil)
-
-
-def _signal(
-    number: int, group: bool, again: bool, codes: set[int], said: str
-) -> Callable[[Room, Random], Fault]:
-    def draw(room: Room, chance: Random) -> Fault:
-        step, later = soon(room, chance), chance.uniform(0, 0.05)
-        between = chance.uniform(0.001, 0.03)
-
-        def act(attempt: Attempt) -> bool:
-            if not attempt.until(lambda: attempt.reached(step)):
-                return False
-            time.sleep(later)
-            send = attempt.send_all if group else attempt.send
-            send(number)
-            if again:
-                time.sleep(between)
-                send(number)
-            return True
-
-        return Fault(act=act, codes=frozenset(codes), said=said)
-
-    return draw
-
-
-def stopped_for_a_while(room: Room, chance: Random) -> Fault:
-    """SIGSTOP, a pause, SIGCONT, and SIGTERM: nothing is lost by the pause."""
-    step, pause = soon(room, chance), chance.uniform(0.1, 0.5)
-
-    def act(attempt: Attempt) -> bool:
-        if not attempt.until(lambda: attempt.reached(step)):
-            return False
-        attempt.send(signal.SIGSTOP, *attempt.pids())
-        time.sleep(pause)
-        attempt.send(signal.SIGCONT, *attempt.pids())
-        attempt.send(signal.SIGTERM)
-        return True
-
-    return Fault(act=act, codes=frozenset({0}), said=HINT)
-
-
-def loader_killed(room: Room, chance: Random) -> Fault:
-    """SIGKILL to a loader process, as the kernel does when memory is short."""
-    step = soon(room, chance, 12)
-
-    def act(attempt: Attempt) -> bool:
-        attempt.until(lambda: attempt.reached(step))
-        loaders = attempt.loaders()
-        attempt.send(signal.SIGKILL, *loaders[-1:])
-        return bool(loaders)
-
-    return Fault(act=act, codes=frozenset({2}), said=NO_LOADER)
-
-
-def disk_full(room: Room, chance: Random) -> Fault:
-    """The disk is full at a checkpoint: before it, within it, or at the file for use beside it."""
-    step, left = soon(room, chance), chance.randint(0, 600_000)
-    return Fault(aims=(Aim("batch", f"^{step}$", do="full", room=left),), codes=frozenset({2}), said=NO_ROOM)
-
-
-def file_too_large(room: Room, chance: Random) -> Fault:
-    """No file may grow beyond a limit (RLIMIT_FSIZE): as a quota."""
-    step, left = soon(room, chance), chance.randint(2_000, 120_000)
-    return Fault(aims=(Aim("batch", f"^{step}$", do="limit", room=left),), codes=frozenset({2}), said=NO_ROOM)
-
-
-def _torn(how: Callable[[list[Path], Random], str]) -> Callable[[Room, Random], Fault]:
-    """A kill when there are two checkpoints or more, then something happens to some of them."""
-
-    def draw(room: Room, chance: Random) -> Fault:
-        first = max(room.start, 2 * room.every)
-        step, later = chance.randint(first, first + room.every - 2), chance.uniform(0, 0.04)
-
-        def act(attempt: Attempt) -> bool:
-            attempt.until(lambda: attempt.reached(step))
-            time.sleep(later)
-            attempt.send(signal.SIGKILL, *attempt.pids())
-            return attempt.end() == -signal.SIGKILL
-
-        def spoil(run: Path, chance: Random) -> str:
-            return how(sorted((run / "checkpoints").glob("step-*")), chance)
-
-        return Fault(act=act, spoil=spoil)
-
-    return draw
-
-
-def _some_file(folder: Path, chance: Random, smallest: int = 1) -> Path:
-    return chance.choice(
-        [f for f in sorted(folder.rglob("*")) if f.is_file() and f.stat().st_size >= smallest]
-    )
-
-
-def truncate(folder: Path, chance: Random) -> str:
-    """A file of it loses its end."""
-    file = _some_file(folder, chance)
-    size = chance.randrange(file.stat().st_size)
-    with file.open("r+b") as content:
-        content.truncate(size)
-    return f"{file.name} cut to {size} bytes"
-
-
-def flip(folder: Path, chance: Random) -> str:
-    """One bit of it is another."""
-    file = _some_file(folder, chance)
-    content = bytearray(file.read_bytes())
-    place, bit = chance.randrange(len(content)), chance.randrange(8)
-    content[place] ^= 1 << bit
-    file.write_bytes(content)
-    return f"{file.name} byte {place} bit {bit} flipped"
-
-
-def remove(folder: Path, chance: Random) -> str:
-    """A file of it is gone."""
-    file = _some_file(folder, chance)
-    file.unlink()
-    return f"{file.name} removed"
-
-
-def empty(folder: Path, chance: Random) -> str:
-    """Nothing is in it."""
-    for one in folder.iterdir():
-        shutil.rmtree(one) if one.is_dir() else one.unlink()
-    return "emptied"
-
-
-def no_manifest(folder: Path, chance: Random) -> str:
-    """Nothing says what belongs to it."""
-    (folder / "manifest.json").unlink()
-    return "manifest.json removed"
-
-
-def half_renamed(folder: Path, chance: Random) -> str:
-    """It lies aside again, with part of it."""
-    remove(folder, chance)
-    folder.rename(folder.with_name(f".writing-{folder.name}"))
-    return "moved aside, a file removed"
-
-
-_WAYS = (truncate, flip, remove, empty, no_manifest)
-
-
-def _newest(way: Callable[[Path, Random], str]) -> Callable[[list[Path], Random], str]:
-    return lambda folders, chance: f"{folders[-1].name}: {way(folders[-1], chance)}"
-
-
-def _all_but(kept: int) -> Callable[[list[Path], Random], str]:
-    def spoil(folders: list[Path], chance: Random) -> str:
-        whole = set(chance.sample(folders, kept))
-        return "; ".join(f"{f.name}: {chance.choice(_WAYS)(f, chance)}" for f in folders if f not in whole)
-
-    return spoil
-
-
-KINDS: dict[str, Kind] = {
-    "kill: any moment": Kind(at_any_moment),
-    "kill: start": Kind(at_start),
-    "kill: beginning": Kind(while_it_begins, "first"),
-    "kill: going on": Kind(while_it_goes_on),
-    "kill: preparing": Kind(while_it_prepares, "first", frozenset({"prepare"})),
-    "kill: writing a checkpoint": Kind(while_it_saves),
-    "kill: a checkpoint appears": Kind(as_it_appears),
-    "kill: publishing": Kind(while_it_publishes),
-    "kill: recording": Kind(while_it_records),
-    "kill: after the last step": Kind(after_the_last_step, "last"),
-    "power cut: not flushed": Kind(power_cut),
-    "power cut: half a record": Kind(half_a_record),
-    "checkpoint: cut": Kind(_torn(_newest(truncate))),
-    "checkpoint: bit flipped": Kind(_torn(_newest(flip))),
-    "checkpoint: file gone": Kind(_torn(_newest(remove))),
-    "checkpoint: emptied": Kind(_torn(_newest(empty))),
-    "checkpoint: no manifest": Kind(_torn(_newest(no_manifest))),
-    "checkpoint: half renamed": Kind(_torn(_newest(half_renamed))),
-    "checkpoint: one left": Kind(_torn(_all_but(1))),
-    "checkpoint: none left": Kind(_torn(_all_but(0))),
-    "disk full": Kind(disk_full, "any", frozenset({"tmpfs"})),
-    "file size limit": Kind(file_too_large),
-    "loader killed": Kind(loader_killed, "any", frozenset({"loader"})),
-    "SIGTERM": Kind(_signal(signal.SIGTERM, False, False, {0}, HINT)),
-    "SIGINT to all": Kind(_signal(signal.SIGINT, True, False, {0}, HINT)),
-    "SIGTERM twice": Kind(_signal(signal.SIGTERM, False, True, {0, -signal.SIGTERM}, "SIGTERM: this step")),
-    "SIGINT twice": Kind(_signal(signal.SIGINT, True, True, {0, 130, -signal.SIGINT}, "SIGINT: this step")),
-    "SIGSTOP for a while": Kind(stopped_for_a_while),
-}
