@@ -82,6 +82,13 @@ def compile_blocks(module: nn.Module, device: torch.device) -> None:
     Raises:
         SightwordError: nothing can be compiled here.
     """
+    _can_compile(device)
+    torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
+    for layer in _layers(module):
+        layer.compiled = distributed.world_size() == 1 or not _norms(layer)
+
+
+def _can_compile(device: torch.device) -> None:
     try:
         torch.compile(torch.sin)(torch.ones(8, device=device))
     except (RuntimeError, OSError, ImportError) as error:
@@ -89,9 +96,6 @@ def compile_blocks(module: nn.Module, device: torch.device) -> None:
             f"--compile needs a compiler (g++ for a CPU, Triton for a GPU), and none works here: "
             f"{str(error).strip().splitlines()[0]}; install one, or leave --compile out"
         ) from error
-    torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
-    for layer in _layers(module):
-        layer.compiled = distributed.world_size() == 1 or not _norms(layer)
 
 
 def _layers(module: nn.Module) -> Iterator[Layer]:
