@@ -138,7 +138,7 @@ def make_plan(config: Config, asked: Asked, told: Callable[[str], None] = lambda
         pieces = asked.gpus > 1 and too_large_to_copy(sizes.total, asked.device.memory)
         config = replace(config, parallel="fsdp" if pieces else "ddp")
     told("a step")
-    found = needed(config, asked.gpus, rows)
+    found = needed(config, asked.gpus)
     told("FLOPs")
     plan = _plan(config, asked, rows, sizes, found)
     if plan.fits:

@@ -67,7 +67,7 @@ class Search:
         half = self.rows // 2
         if half < 2 or self.rows % 2:
             return None
-        fewer = needed(self.config, 2 * self.ranks, half)
+        fewer = needed(self.config, 2 * self.ranks)
         most = _largest(half, self.rows, fewer.most.peak, self.asked.most.peak, self.room)
         divisors = [
             n
@@ -101,13 +101,13 @@ class Search:
     def _way(self, config: Config, flags: str, gpus: int = 0) -> Way:
         self.told(flags)
         gpus = gpus or self.ranks
-        found = needed(config, gpus, config.global_batch // gpus)
+        found = needed(config, gpus)
         peak = found.most.peak
         return Way(flags, gpus, peak, peak <= self.room, found.flops / self.asked.flops)
 
     def _needed(self, config: Config) -> Needed:
         self.told(f"--chunk {config.chunk}")
-        return needed(config, self.ranks, self.rows)
+        return needed(config, self.ranks)
 
 
 def _largest(small: int, large: int, low: float, high: float, room: float) -> int:

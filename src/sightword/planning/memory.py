@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sightword.config import Config
 from sightword.planning.ledger import Bytes
 from sightword.planning.pretending import one_of
-from sightword.planning.rehearsal import Kernels, Rehearsed, rehearse
+from sightword.planning.rehearsal import Rehearsed, rehearse
+from sightword.planning.stage import Kernels
 from sightword.training.setup import parsed
 
 _FEW = 4  # chunks; more of them add to a step what two measurements tell
-
-Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,12 @@ class Needed:
     flops: float
 
 
-def needed(config: Config, ranks: int, rows: int, kernels: Kernels = "cuda", rank: int = 0) -> Needed:
+def needed(config: Config, ranks: int, kernels: Kernels = "cuda", rank: int = 0) -> Needed:
     """Rehearse every phase of training: objectives may begin late.
 
     Args:
         config: the run.
-        ranks: processes that share a step.
-        rows: samples of each.
+        ranks: processes that share a step, each an equal part of the global batch.
         kernels: whose attention and autocast.
         rank: which of the processes.
 
@@ -44,20 +41,23 @@ def needed(config: Config, ranks: int, rows: int, kernels: Kernels = "cuda", ran
     """
     starts = sorted({0.0, *(wish.start for _, wish in parsed(config))})
     with one_of(ranks, rank):
-        phases = [_rehearsed(config, rows, kernels, start) for start in starts]
+        phases = [_rehearsed(config, ranks, kernels, start) for start in starts]
     shares = [end - start for start, end in zip(starts, [*starts[1:], 1.0], strict=True)]
+    rows = config.global_batch // ranks
     flops = sum(share * phase.flops / rows for share, phase in zip(shares, phases, strict=True))
     return Needed(max(phases, key=lambda phase: phase.peak), flops)
 
 
-def _rehearsed(config: Config, rows: int, kernels: Kernels, progress: float) -> Rehearsed:
+def _rehearsed(config: Config, ranks: int, kernels: Kernels, progress: float) -> Rehearsed:
     """With more than a few chunks, what two shorter steps of as large chunks say of this one."""
+    rows = config.global_batch // ranks
     chunks = math.ceil(rows / config.chunk) if config.chunk else config.accum_freq
     if chunks <= 2 * _FEW:
-        return rehearse(config, rows, kernels, progress)
+        return rehearse(config, kernels, progress)
     size = math.ceil(rows / chunks)
-    cut = replace(config, chunk=size, accum_freq=1)
-    short, longer = (rehearse(cut, n * size, kernels, progress) for n in (_FEW, 2 * _FEW))
+    cut = replace(config, chunk=size, accum_freq=1, ranks=ranks)
+    lengths = (_FEW * size, 2 * _FEW * size)
+    short, longer = (rehearse(replace(cut, batch_size=n), kernels, progress) for n in lengths)
     return _further(short, longer, (rows / size - _FEW) / _FEW)
 
 
