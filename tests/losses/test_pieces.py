@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from sightword.losses import contrast, strips, tiles, whole
 from sightword.losses.contrast import Scored
@@ -242,6 +243,28 @@ def test_no_tensor_is_ever_larger_than_a_piece_or_the_features(
         most[way] = largest.numbers
     assert most["pieces"] <= max(2 * n * d, chunk * 2 * n)
     assert most["kept"] >= 200 * n
+
+
+def test_products_are_as_many_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows x n x d, there and back: in tiles, in strips, and with kept logits."""
+    n, d, rows, chunk = 64, 8, 16, 4
+
+    def products(loss: Loss, size: int) -> float:
+        with FlopCounterMode(display=False) as counter:
+            loss(*given_inputs(n, d)).loss.backward()
+        return counter.get_total_flops() / (2 * size * n * d)
+
+    rank = as_a_rank(rows, rows)
+    in_pieces(monkeypatch, chunk)
+    assert products(ALONE["info_nce"], n) == 4
+    tiles_a_side = 2 * n // chunk
+    assert products(ALONE["nt_xent"], 4 * n) == 4 * (tiles_a_side + 1) / (2 * tiles_a_side)
+    # Both directions; both views against both of everybody; one direction and the count of the other; one.
+    expected = [2 * 3, 4 * 3, 3 + 1, 3]
+    assert [products(loss, rows) for loss in rank.values()] == expected
+    kept(monkeypatch)
+    assert [products(loss, rows) for loss in rank.values()] == expected
+    assert [products(ALONE[name], n) for name in ("info_nce", "nt_xent")] == expected[:2]
 
 
 @pytest.mark.parametrize("name", ALONE)

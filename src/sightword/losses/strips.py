@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sightword.losses.numbers import Scale
-from sightword.losses.tiles import pieces
+from sightword.losses.tiles import add_product, pieces
 
 CHUNK = 512  # rows of a strip
 
@@ -78,7 +78,7 @@ class _Gradients:
         if self.to_x is not None:
             torch.mm(pull, self.y, out=self.to_x[at])
         if self.to_y is not None:
-            self.to_y.addmm_(pull.T, self.x[at])
+            add_product(self.to_y, pull.T, self.x[at])
 
 
 class _OneWay(torch.autograd.Function):
