@@ -10,10 +10,11 @@ from sightword.evaluation.benchmarks import open_benchmark
 def test_watching_gives_records_and_writes_nothing(
     model: ColourModel, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    benchmark = open_benchmark(str(write_clip_benchmark(tmp_path / "wds")))
-    monkeypatch.setattr(watch, "_demo", lambda: benchmark)
+    where = str(write_clip_benchmark(tmp_path / "wds"))
     before = sorted(tmp_path.rglob("*"))
-    records = watch.zeroshot(model)
+    records = watch.zeroshot(model, [where])
+    monkeypatch.setattr(watch, "_opened", lambda place: {"demo": open_benchmark(where)}[place])
+    assert watch.zeroshot(model) == records
     assert [record["metric"] for record in records] == ["acc1", "acc5", "mean_per_class_recall"]
     assert records[0] | {"low": 0, "high": 1} == {
         "dataset": "wds",

@@ -16,7 +16,7 @@ from sightword.errors import SightwordError
 from sightword.training import checkpoint
 from sightword.training.best import Best, check, told
 from sightword.training.loop import train
-from sightword.training.model import load_model
+from sightword.training.model import load_model, place_of_scores
 from sightword.training.records import Records
 from sightword.training.session import Session
 
@@ -161,3 +161,9 @@ def test_the_best_is_loaded_by_its_own_name(tmp_path: Path, data: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     file = checkpoint.save_encoders(out, session.model.encoders, {"step": 9})
     assert load_model(file).name == "run"
+
+
+def test_scores_of_the_best_are_kept_apart() -> None:
+    run = Path("runs/one")
+    assert place_of_scores(run) == place_of_scores(run / "model.safetensors") == run
+    assert place_of_scores("runs/one/model-best.safetensors") == run / "model-best"

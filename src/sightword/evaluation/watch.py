@@ -1,7 +1,8 @@
-"""Zero-shot scores while a model trains: on the demo's unseen pictures, nothing kept on disk."""
+"""Zero-shot scores while a model trains: on the demo's unseen pictures, or yours; nothing kept on disk."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,16 +12,28 @@ from sightword.evaluation.zeroshot import ZeroShot
 
 
 @cache
-def _demo() -> Benchmark:
-    return open_benchmark("demo")
+def _opened(where: str) -> Benchmark:
+    return open_benchmark(where)
 
 
-def zeroshot(model: Encoder) -> list[dict[str, Any]]:
+def zeroshot(model: Encoder, on: Sequence[str] = ("demo",)) -> list[dict[str, Any]]:
     """One record for each metric on each test split; none for a model without a text tower.
 
-    These numbers are for watching: whoever picks a checkpoint by them has chosen on test data.
+    The demo's are test splits, for watching: whoever picks a checkpoint by them has chosen on test data. To
+    pick one, give a validation set of your own.
+
+    Args:
+        model: what trains, as it is now.
+        on: places of labelled data, as `sightword evaluate --on` takes them.
+
+    Raises:
+        SightwordError: nothing known lies at a place, or it is broken.
     """
-    task, benchmark = ZeroShot(), _demo()
+    return [record for where in on for record in _scores(model, _opened(where))]
+
+
+def _scores(model: Encoder, benchmark: Benchmark) -> list[dict[str, Any]]:
+    task = ZeroShot()
     records = []
     for test in benchmark.tests:
         if task.refuses(model, test, benchmark.train):

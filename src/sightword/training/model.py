@@ -86,6 +86,17 @@ class Model:
         return self.encoders.joint
 
 
+def place_of_scores(run: str | Path) -> Path:
+    """Where scores of a run are kept: in its directory; those of its `model-best.safetensors` apart.
+
+    They lie in `RUN/model-best`, so that neither is taken for the other.
+    """
+    given = Path(run)
+    if given.suffix != _WEIGHTS.suffix:
+        return given
+    return given.parent if given.name == _WEIGHTS.name else given.with_suffix("")
+
+
 def load_model(run: str | Path, device: str = "auto") -> Model:
     """The model of a run.
 
