@@ -40,7 +40,8 @@ def test_who_is_not_in_a_collective_while_others_are() -> None:
     assert verdict.ranks == (2,)
     assert verdict.said == (
         "rank 2 on node-b has stood for 600 s at step 118 in sightword/training/supply.py:120 (__next__),"
-        " there /usr/lib/queue.py:180 (get); 3 others wait at step 118 in sightword/training/ranks.py:102 (shared),"
+        " there /usr/lib/queue.py:180 (get); 3 others wait at step 118 in"
+        " sightword/training/ranks.py:102 (shared),"
         " there torch/distributed/distributed_c10d.py:3252 (all_reduce)"
     )
 

@@ -116,10 +116,10 @@ def test_a_rank_that_left_has_last_words(make: Make, tmp_path: Path) -> None:
     second.beat(4)
     error = SightwordError("the disk is full")
     second.__exit__(SightwordError, error, None)
-    assert "rank 1 on " in first.last_words()
-    assert first.last_words().endswith("left at step 4 (SightwordError: the disk is full)")
     until(lambda: ended)
     assert hang(tmp_path)["blamed"] == [1]
+    assert "rank 1 on " in first.last_words()
+    assert first.last_words().endswith("left at step 4 (SightwordError: the disk is full)")
     second.__exit__(Lost, Lost("rank 1 lost the others"), None)
     assert first.last_words() == ""
 

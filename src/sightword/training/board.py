@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from torch.distributed import PrefixStore, TCPStore
 
 _PREFIX = "sightword/watchdog"
-_FAULTS = (RuntimeError, ValueError, OSError)  # all that a store raises
 
 
 class Unreachable(Exception):  # noqa: N818  a state of the network, caught where it is raised for
@@ -35,7 +37,7 @@ class Board:
 
     def __init__(self, host: str, port: int, patience: float) -> None:
         self.address, self._host, self._port = f"{host}:{port}", host, port
-        self._patience = timedelta(seconds=patience)
+        self._patience = patience
         self._store: PrefixStore | None = None
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:
@@ -75,19 +77,39 @@ class Board:
         self._call("delete_key", key)
 
     def _call(self, operation: str, *arguments: Any) -> Any:
+        """In a thread of its own: most of a store's operations, connecting too, know no time-out."""
+        answers: SimpleQueue[tuple[PrefixStore, Any] | Exception] = SimpleQueue()
+        work = partial(self._work, answers, self._store, operation, arguments)
+        threading.Thread(target=work, name=f"board: {operation}", daemon=True).start()
+        self._store = None  # after a fault, a late answer would be taken for that of the next question
         try:
-            return getattr(self._connected(), operation)(*arguments)
-        except _FAULTS as error:
-            self._store = None  # a late answer would be taken for that of the next question: connect anew
-            raise Unreachable(str(error).partition("\n")[0]) from error
+            answer = answers.get(timeout=self._patience)
+        except Empty:
+            raise Unreachable(f"no answer in {self._patience:.0f} s") from None
+        if isinstance(answer, Exception):
+            raise Unreachable(str(answer).partition("\n")[0]) from answer
+        self._store, value = answer
+        return value
 
-    def _connected(self) -> PrefixStore:
-        if self._store is None:
-            client = TCPStore(
-                self._host, self._port, is_master=False, wait_for_workers=False, timeout=self._patience
-            )
-            self._store = PrefixStore(_PREFIX, client)
-        return self._store
+    def _work(
+        self,
+        answers: SimpleQueue[tuple[PrefixStore, Any] | Exception],
+        store: PrefixStore | None,
+        operation: str,
+        arguments: tuple[Any, ...],
+    ) -> None:
+        try:
+            store = store or self._connect()
+            answers.put((store, getattr(store, operation)(*arguments)))
+        except (RuntimeError, ValueError, OSError) as error:  # all that a store raises
+            answers.put(error)
+
+    def _connect(self) -> PrefixStore:
+        patience = timedelta(seconds=self._patience)
+        return PrefixStore(
+            _PREFIX,
+            TCPStore(self._host, self._port, is_master=False, wait_for_workers=False, timeout=patience),
+        )
 
 
 def torchruns_board(patience: float) -> Board | None:

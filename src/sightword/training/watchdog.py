@@ -110,7 +110,8 @@ class Watchdog:
             self._mark = before
 
     def last_words(self) -> str:
-        """Which ranks have left the loop and why, for one that has lost them; or ""."""
+        """Which ranks have left the loop and why, for one that has lost them; or "". It watches no more."""
+        self._stop.set()
         return self._call.last_words() if self._limit > 0 else ""
 
     def _watch(self) -> None:
