@@ -70,6 +70,9 @@ def dry_run(config: Config, ranks: int, pairs: int, told: Callable[[str], None])
         with one_of(ranks, rank), stage(config, progress=0.5, pairs=source) as run:
             _check_slices(run, ranks)
             seen.append(_step(run, rank))
+        if rank == 0 and not isinstance(source, Counted):
+            told("its pictures")
+            _check_pictures(run)
     _check_agreement(seen)
     return _found(config, ranks, source, seen, ordered)
 
@@ -113,6 +116,14 @@ def _check_slices(run: Stage, ranks: int) -> None:
     _, every = steps.order.batch(run.step, steps.batch_size)
     if not np.array_equal(own, every[steps.own_rows]):
         raise SightwordError(f"process {steps.rank} would see other samples than are its own")
+
+
+def _check_pictures(run: Stage) -> None:
+    """That the data's own batch, read and decoded, has the shapes that were rehearsed."""
+    batch = run.session.steps(None)[run.step]
+    expected, made = ({v: tuple(x.shape) for v, x in b.views.items()} for b in (run.batch, batch))
+    if made != expected or len(batch.keys) != len(run.batch.keys):
+        raise SightwordError(f"views have the shapes {made.values()}, expected {expected.values()}")
 
 
 def _as(steps: Steps, rank: int) -> Steps:

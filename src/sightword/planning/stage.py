@@ -129,13 +129,12 @@ def _take_in(model: Pretrainer, imagination: Imagination) -> None:
     for follower in (module for module in model.modules() if isinstance(module, Follower)):
         ledger.rename([*follower.parameters(), *follower.buffers()], purposes.TEACHERS)
     for parameter in (p for p in model.parameters() if p.requires_grad):
-        parameter.register_post_accumulate_grad_hook(
-            lambda p: ledger.rename(_gradient(p), purposes.GRADIENTS)
-        )
+        parameter.register_post_accumulate_grad_hook(lambda p: _take_gradient(p, ledger))
 
 
-def _gradient(parameter: Tensor) -> list[Tensor]:
-    return [] if parameter.grad is None else [parameter.grad]
+def _take_gradient(parameter: Tensor, ledger: Ledger) -> None:
+    if parameter.grad is not None:
+        ledger.rename([parameter.grad], purposes.GRADIENTS)
 
 
 def _sent(bucket: torch.distributed.GradBucket) -> torch.futures.Future[Tensor]:
