@@ -25,7 +25,6 @@ import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sightword.distributed import world_size
 from sightword.errors import SharedError, SightwordError
 from sightword.training.disk import sync, writing
 from sightword.training.index import Entry, read_index
@@ -99,7 +98,6 @@ def write(
                 storage_writer=writer,
                 planner=Planner(staged),
                 process_group=group,
-                no_dist=world_size() == 1,
             )
     finally:
         if leads():
@@ -184,7 +182,6 @@ def restore(saved: Saved, model: nn.Module, optimizer: torch.optim.Optimizer) ->
             weights | {name: tensor for name, (_, _, tensor) in state.items()},
             storage_reader=Reader(saved.path, index),
             planner=dcp.DefaultLoadPlanner(flatten_state_dict=False),
-            no_dist=world_size() == 1,
         )
     optimizer.state.clear()
     for parameter, part, tensor in state.values():
