@@ -22,7 +22,7 @@ from _disturbed import Plan
 How = Literal["forked", "command", "torchrun"]
 Line = dict[str, Any]
 PATIENCE = 240.0  # seconds for anything to happen, on a busy machine
-_POLL = 0.002
+_POLL = 0.003
 _MARK = "SIGHTWORD_FAULTS"  # in the environment of every process of a run under test
 _LOADED = ["sightword.recipes.runs", "torch._dynamo", "torch.utils.data"]
 
@@ -40,18 +40,29 @@ class Trace:
 
     file: Path
     _lines: list[Line] = field(default_factory=list)
+    _of: dict[tuple[int, str], list[Line]] = field(default_factory=dict)
     _read: int = 0
 
     def lines(self) -> list[Line]:
         """Every whole line so far."""
+        self._hear()
+        return self._lines
+
+    def of(self, attempt: int, what: str) -> list[Line]:
+        """Those of one start and kind."""
+        self._hear()
+        return self._of.get((attempt, what), [])
+
+    def _hear(self) -> None:
         if self.file.exists():
             with self.file.open("rb") as file:
                 file.seek(self._read)
                 new, _, _ = file.read().rpartition(b"\n")
             if new:
                 self._read += len(new) + 1
-                self._lines += [json.loads(line) for line in new.split(b"\n")]
-        return self._lines
+                for line in (json.loads(line) for line in new.split(b"\n")):
+                    self._lines.append(line)
+                    self._of.setdefault((line["attempt"], line["what"]), []).append(line)
 
 
 @dataclass
@@ -118,7 +129,7 @@ class Attempt:
             if time.monotonic() > deadline:
                 self.kill_all()
                 raise TimeoutError(f"torchrun ended and left processes behind: {self.said()[-300:]}")
-            time.sleep(0.05)
+            time.sleep(0.2)
         return code
 
     def until(self, true: Callable[[], object], limit: float = PATIENCE) -> bool:
@@ -141,10 +152,9 @@ class Attempt:
         """Everything that it printed so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def lines(self, what: str = "") -> list[Line]:
+    def lines(self, what: str) -> list[Line]:
         """What its processes wrote into the trace."""
-        every = self.trace.lines()
-        return [x for x in every if x["attempt"] == self.plan.attempt and what in ("", x["what"])]
+        return self.trace.of(self.plan.attempt, what)
 
     def reached(self, step: int) -> bool:
         """Whether training was given the batch of a step."""

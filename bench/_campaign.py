@@ -95,6 +95,29 @@ FULL: Quota = {
         "kill: after the last step": 3,
     },
 }
+for _name in ("DDP", "FSDP2"):
+    FULL[f"2 processes, {_name}"] = {
+        "kill: any moment": 4,
+        "kill: one rank": 4,
+        "kill: one rank, torchrun starts again": 3,
+        "kill: torchrun": 3,
+        "kill: start": 2,
+        "kill: beginning": 1,
+        "kill: going on": 1,
+        "kill: writing a checkpoint": 4,
+        "kill: publishing": 3,
+        "kill: after the last step": 2,
+        "power cut: not flushed": 2,
+        "checkpoint: bit flipped": 1,
+        "checkpoint: file gone": 1,
+        "checkpoint: none left": 1,
+        "disk full": 1,
+        "loader killed": 1,
+        "SIGTERM": 1,
+        "SIGTERM to one rank": 1,
+        "SIGINT to all": 1,
+        "SIGSTOP for good": 1,
+    }
 QUICK: Quota = {
     "1 process": {
         "kill: beginning": 1,

@@ -66,7 +66,8 @@ class Life:
         self.trace = Trace(folder / "trace.jsonl")
         self.attempts: list[Attempt] = []
         self.suffered: list[Suffered] = []
-        self._spoiled: dict[str, int] = {}
+        self._spoiled: dict[str, tuple[int, int]] = {}
+        self._seen_at_start: set[str] = set()
 
     # What faults ask of a run.
 
@@ -74,7 +75,7 @@ class Life:
     def start(self) -> int:
         """The step of the newest checkpoint that nobody spoiled."""
         found = sorted((self.out / "checkpoints").glob("step-*"))
-        good = [path for path in found if self._spoiled.get(path.name) != path.stat().st_ino]
+        good = [path for path in found if self._spoiled.get(path.name) != _which(path)]
         return step_of(good[-1].name) if good else 0
 
     @property
@@ -153,6 +154,9 @@ class Life:
         return None
 
     def _start(self, fault: Fault, events: bool = False) -> Attempt:
+        there = {path.name: _which(path) for path in (self.out / "checkpoints").glob("step-*")}
+        self._spoiled = {name: one for name, one in self._spoiled.items() if there.get(name) == one}
+        self._seen_at_start = set(self._spoiled)
         number = len(self.attempts)
         plan = Plan(str(self.out), str(self.trace.file), number, self.number, fault.aims, events)
         resumes = (self.out / "config.toml").exists()
@@ -170,14 +174,14 @@ class Life:
         """Remember which checkpoints are spoiled, and that no others are."""
         for path in (self.out / "checkpoints").glob("step-*"):
             if f"{path.name}: " in told:
-                self._spoiled[path.name] = path.stat().st_ino
+                self._spoiled[path.name] = _which(path)
 
     def _judge_start(self, attempt: Attempt, expected: int, before: list[Suffered]) -> None:
         """It must go on from the newest checkpoint that is whole; else the fault before it is to blame."""
         first = next(iter(attempt.lines("batch")), None)
         if first is None:
             return  # struck again before
-        said, spoiled, self._spoiled = attempt.said(), self._spoiled, {}
+        said, spoiled = attempt.said(), self._seen_at_start
         for blamed in before:
             blamed.seconds = blamed.seconds or first["time"] - attempt.begun
             if first["step"] != expected:
@@ -196,8 +200,8 @@ class Life:
         saves = [(x["time"], step_of(x["target"])) for x in published if "checkpoints/step-" in x["target"]]
         for first in (x for x in attempt.lines("batch") if x["restart"] == 1):
             expected = max((step for time, step in saves if time < first["time"]), default=0)
-            last = [x["time"] for x in attempt.lines() if x["restart"] == 0]
-            one.seconds = first["time"] - max(last)
+            last = max(x["time"] for x in attempt.lines("batch") if x["restart"] == 0)
+            one.seconds = first["time"] - last
             if first["step"] != expected:
                 one.wrong.append(("lost", f"started again at step {first['step']}, expected {expected}"))
             return
@@ -212,7 +216,7 @@ class Life:
         errors = attempt.errors()
         if "Traceback" in errors:
             yield "answers", f"showed a traceback: {attempt.said()[-1500:]}"
-        if fault.codes == {2} and len(errors) != 1:
+        if code == 2 and len(errors) != 1:
             yield "answers", f"told {len(errors)} errors: {errors}"
 
     def _ended(self) -> bool:
@@ -243,6 +247,12 @@ class Life:
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.2)
+
+
+def _which(folder: Path) -> tuple[int, int]:
+    """Tells a folder from another that took its place."""
+    found = folder.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def step_of(name: str) -> int:

@@ -20,10 +20,11 @@ import statistics
 import sys
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -81,15 +82,14 @@ class Campaign:
     seed: int
     jobs: int
     keep: bool = False
+    _wholes: dict[str, Whole] = field(default_factory=dict)
+    _lock: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def run(self, lives: Sequence[Drawn]) -> list[Suffered]:
         """Every fault of all these runs, and what came of it."""
         os.environ |= {"OMP_NUM_THREADS": "1", "SIGHTWORD_CACHE": str(self.folder / "cache")}
         self.data = pairs(self.folder / "pairs.tar")
-        shapes = list(dict.fromkeys(life.shape for life in lives))
         console, suffered = Console(stderr=True), list[Suffered]()
-        self._wholes: dict[str, Whole] = {}
-        self._lock = {name: threading.Lock() for name in shapes}
         with (
             bar_with_eta(console, disable=not console.is_terminal) as bar,
             ThreadPoolExecutor(self.jobs, "life") as pool,
