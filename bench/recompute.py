@@ -1,7 +1,8 @@
-"""Memory of activations: `python bench/recompute.py [--model vit-b16] [--rows 4 8] [--out FILE]`.
+"""Memory of activations: `python bench/recompute.py [--model vit-b16] [--rows 4 12] [--out FILE]`.
 
 A training step of CLIP and of SLIP, forward and backward, with and without `--grad-checkpointing`, in a
-process of its own each: its highest memory with few rows and with more. What a row takes is the slope, so
+process of its own each: its highest memory with few rows and with more, gradients of an earlier step
+included. What a row takes is the slope, so
 weights and libraries do not count. Captions are 77 tokens long; seconds are those of the larger batch.
 """
 
@@ -40,8 +41,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="vit-b16")
-    parser.add_argument("--rows", type=int, nargs=2, default=(4, 8))
-    parser.add_argument("--rounds", type=int, default=3, help="steps that are timed, after the first")
+    parser.add_argument("--rows", type=int, nargs=2, default=(4, 12))
+    parser.add_argument("--rounds", type=int, default=3, help="steps after the first: 1 or more")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, help="a line of JSON is appended here")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
@@ -92,7 +93,7 @@ def measure(model: str, objective: str, again: bool, rows: int, rounds: int) -> 
         start = time.perf_counter()
         forward_backward(Engine(trained), given, 0.0, 1, autocast)
         times.append(time.perf_counter() - start)
-    return {"peak": highest(), "seconds": statistics.median(times[1:] or times)}
+    return {"peak": highest(), "seconds": statistics.median(times[1:])}
 
 
 def batch(model: Pretrainer, rows: int) -> Batch:

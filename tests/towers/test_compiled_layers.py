@@ -45,11 +45,12 @@ def network(make: Callable[[], Layer], layers: int = 2) -> nn.Sequential:
 
 
 def gradients(module: nn.Module, x: Tensor) -> list[Tensor]:
-    """Of a sum over the answer, on the input and on each parameter; and the answer."""
+    """Of a sum over the answer, on the input and on each parameter, taken twice; and the answer."""
     x = x.clone().requires_grad_()
     answer = module(x)
-    found = torch.autograd.grad(answer.square().sum(), [x, *module.parameters()])
-    return [answer.detach(), *found]
+    loss, wanted = answer.square().sum(), [x, *module.parameters()]
+    first = torch.autograd.grad(loss, wanted, retain_graph=True)
+    return [answer.detach(), *first, *torch.autograd.grad(loss, wanted)]
 
 
 def assert_same(plain: nn.Module, compiled: nn.Module, x: Tensor) -> None:

@@ -84,6 +84,9 @@ def compile_blocks(module: nn.Module, device: torch.device) -> None:
     """
     _can_compile(device)
     torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
+    torch._functorch.config.donated_buffer = (
+        False  # each term's own gradient is taken from a graph that stays
+    )
     for layer in _layers(module):
         layer.compiled = distributed.world_size() == 1 or not _norms(layer)
 
