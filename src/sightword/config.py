@@ -132,9 +132,10 @@ class Config:
     save_every: int = 0  # steps; 0: at the end only
     save_minutes: float = 10.0
     keep_last: int = 2
-    keep_best: str = ""  # a watched score, such as demo/zeroshot/acc1, by which the best weights are kept too
+    keep_best: str = ""  # a watched score, such as mine/zeroshot/acc1, by which the best weights are kept too
     log_every: int = 10
     zeroshot_frequency: int = 0  # steps between zero-shot scores while training; 0: none
+    watch_on: str = "demo"  # labelled sets for these scores, joined by commas
     report_to: tuple[str, ...] = ()  # tensorboard, wandb
     device: str = "auto"
     parallel: Literal["auto", "ddp", "fsdp"] = "auto"  # of several processes: model copies, or pieces

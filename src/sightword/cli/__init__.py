@@ -106,12 +106,14 @@ def _only_resume(flags: given.Train) -> Path:
 
 def _evaluate(flags: given.Evaluate) -> None:
     from sightword.evaluation.run import evaluate
-    from sightword.training.model import load_model
+    from sightword.training import best
+    from sightword.training.model import load_model, place_of_scores
 
-    model = load_model(flags.run)
-    scores = evaluate(model, Path(flags.run), _parts(flags.on), _parts(flags.tasks), force=flags.force)
-    for score in scores:
+    model, out = load_model(flags.run), place_of_scores(flags.run)
+    for score in evaluate(model, out, _parts(flags.on), _parts(flags.tasks), force=flags.force):
         print(score.line())
+    if said := best.told(Path(flags.run)):
+        print(f"note: {said}")
 
 
 def _report(flags: given.Report) -> None:

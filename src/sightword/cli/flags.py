@@ -105,9 +105,11 @@ class SavingFlags:
     log_every: Annotated[int | None, arg(metavar="STEPS")] = None
     """steps between records"""
     zeroshot_frequency: Annotated[int | None, arg(metavar="STEPS")] = None
-    """steps between zero-shot scores on the demo's held-out pictures; 0 for none"""
+    """steps between zero-shot scores while training; 0 for none"""
+    watch_on: Annotated[str | None, arg(metavar="SETS")] = None
+    """labelled pictures for these scores: a validation set, if you choose by them (default: demo)"""
     keep_best: Annotated[str | None, arg(metavar="SCORE")] = None
-    """keep the weights that were best by a watched score too, e.g. demo/zeroshot/acc1"""
+    """keep the weights that were best by a watched score too, e.g. mine/zeroshot/acc1"""
     evaluate_on: Annotated[str | None, arg(metavar="SETS")] = None
     """what to score at the end (as `sightword evaluate --on`); "" for nothing"""
     report_to: Annotated[str | None, arg(metavar="NAMES")] = None

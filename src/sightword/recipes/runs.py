@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sightword.config import Config, load
 from sightword.pairs.sources import open_pairs
-from sightword.training.checkpoint import newest
 from sightword.training.data import own_pairs
 from sightword.training.loop import resume_training, train
 from sightword.training.model import Model, load_model
@@ -59,10 +58,8 @@ def score(out: Path) -> list[Score]:
 def _watch(model: Model) -> Sequence[Mapping[str, Any]]:
     from sightword.evaluation.watch import zeroshot
 
-    return zeroshot(model)
+    return zeroshot(model, [place for place in model.config.watch_on.split(",") if place])
 
 
 def _finished(out: Path) -> bool:
-    saved, _ = newest(out)
-    totals = [r["steps_total"] for r in read_records(out / "metrics.jsonl") if r["kind"] == "start"]
-    return saved is not None and saved.step in totals
+    return any(record["kind"] == "end" for record in read_records(out / "metrics.jsonl"))

@@ -104,7 +104,7 @@ def write(
             for left in target.parent.glob(".writing-*"):  # of a full disk now, or of a kill before
                 shutil.rmtree(left, ignore_errors=True)
     if leads():
-        _prune(target.parent, target, keep_last)
+        prune(target.parent, target, keep_last)
     return target
 
 
@@ -250,7 +250,7 @@ def _laid_out_as(parameter: nn.Parameter, entry: Entry) -> Tensor:
     return torch.empty_like(parameter, dtype=entry.dtype, requires_grad=False)
 
 
-def _prune(folder: Path, target: Path, keep_last: int) -> None:
+def prune(folder: Path, target: Path, keep_last: int) -> None:
     """Remove older ones beyond `keep_last`, and newer ones: they were not whole, or would have been used."""
     found = sorted(folder.glob("step-*"))
     here = found.index(target) + 1

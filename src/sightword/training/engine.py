@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,10 @@ from sightword.distributed import world_size
 from sightword.training.parallel import sharded
 from sightword.training.pretrainer import Answer, Pretrainer
 from sightword.words import Batch, Encode, Encoded
+
+# Both are meant: buffers need no broadcast, and late objectives leave parameters out.
+warnings.filterwarnings("ignore", "(?s).*broadcast_buffers", FutureWarning)
+warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")  # none is written into
 
 
 class Engine:

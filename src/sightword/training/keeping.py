@@ -10,7 +10,7 @@ from typing import Any
 from sightword.errors import SightwordError
 from sightword.training import ranks
 from sightword.training.best import Best
-from sightword.training.checkpoint import save_encoders
+from sightword.training.checkpoint import folder_of, prune, save_encoders
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import Records
 from sightword.training.saver import Saver
@@ -82,7 +82,12 @@ class Keeper:
         Raises:
             SightwordError: the disk is full.
         """
-        ranks.first(lambda: save_encoders(self.session.out, encoders, self._about(state)))
+        ranks.first(lambda: self._publish(encoders, state))
+
+    def _publish(self, encoders: Encoders, state: State) -> None:
+        out = self.session.out
+        save_encoders(out, encoders, self._about(state))
+        prune(out / "checkpoints", folder_of(out, int(state["step"])), self.session.config.keep_last)
 
     def look(self, scores: Sequence[Mapping[str, Any]], encoders: Encoders, state: State) -> None:
         """Keep the weights that were scored where they are the best so far.

@@ -246,7 +246,7 @@ class Loop:
         """Stop before weights are spoilt."""
         report, file = bad_step(step, batch, outcome), self.out / "bad_step.json"
         ranks.first(lambda: write_text(file, json.dumps(report, indent=1)))
-        saved, _ = ranks.first(lambda: checkpoint.newest(self.out))
+        saved, _ = ranks.first(lambda: checkpoint.newest(self.out, quiet=True))
         where = f"the last good checkpoint is {saved.path}" if saved else "nothing was saved before it"
         error = not_finite(step, outcome, f"its samples are named in {file}; {where}")
         raise SharedError(str(error)) from error

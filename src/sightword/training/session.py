@@ -20,6 +20,7 @@ from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
 from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
+from sightword.towers.layer import compile_blocks
 from sightword.training import ranks
 from sightword.training.checkpoint import Saved, newest, restore
 from sightword.training.checks import check, total_steps
@@ -187,6 +188,8 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
     tokenizer = tokenizer or ranks.first(lambda: make_tokenizer(config, pairs))
     device = choose_device(own_device(config.device))
     model = build_pretrainer(config, tokenizer, fresh=saved is None).to(device)
+    if config.compile:
+        compile_blocks(model, device)
     if shards(config, model, device):
         shard(model, device)
     optimizer = make_optimizer(model, config.optimizer)
@@ -247,7 +250,7 @@ def config_digest(config: Config) -> str:
     plain = dataclasses.replace(
         config, batch_size=config.global_batch, ranks=1,
         out="", report_to=(), save_every=0, save_minutes=0.0, keep_last=0, keep_best="", log_every=0,
-        zeroshot_frequency=0, evaluate_on="",
+        zeroshot_frequency=0, watch_on="", evaluate_on="",
         parallel="auto", grad_checkpointing=False, compile=False, hang_minutes=0.0,
         data=_same_reading(config.data),
     )  # fmt: skip
