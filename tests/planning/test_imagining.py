@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from unittest import mock
 
 import pytest
 import torch
@@ -60,13 +59,13 @@ def autocast(given: Config) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=given.precision == "bf16")
 
 
-def really(given: Config, chunks: int = 1) -> int:
+def really(given: Config) -> int:
     """Bytes at the peak of a second step, as torch's memory tracker sees them while it is computed."""
     model, batch = built(given)
     optimizer = make_optimizer(model, given.optimizer)
 
     def step() -> None:
-        forward_backward(Engine(model), batch, 1.0, chunks, autocast(given))
+        forward_backward(Engine(model), batch, 1.0, 1, autocast(given))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         model.after_step(1.0)
@@ -87,11 +86,10 @@ def test_memory_is_what_torch_tracks_of_a_real_step(objective: str) -> None:
     assert rehearse(given, "cpu", metered=False).peak == pytest.approx(really(given), rel=0.02)
 
 
-@pytest.mark.parametrize("changes", [{"chunk": 4, "precision": "fp32"}, {"grad_checkpointing": True}])
-def test_so_it_is_in_chunks_in_float32_and_recomputed(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize("changes", [{"precision": "fp32"}, {"grad_checkpointing": True}])
+def test_so_it_is_in_float32_and_recomputed(changes: dict[str, object]) -> None:
     given = config("clip", **changes)
-    chunks = ROWS // given.chunk if given.chunk else 1
-    assert rehearse(given, "cpu", metered=False).peak == pytest.approx(really(given, chunks), rel=0.02)
+    assert rehearse(given, "cpu", metered=False).peak == pytest.approx(really(given), rel=0.02)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -135,8 +133,7 @@ def test_shapes_that_hang_on_values_are_right() -> None:
 
 
 def test_nothing_is_allocated() -> None:
-    """A model of a terabyte is imagined in no time."""
+    """Weights of 400 GB, which this machine could not hold."""
     wide = replace(MODEL, image=replace(MODEL.image, width=65536, heads=64, layers=(2,)))
-    with mock.patch.object(torch.Tensor, "uniform_", side_effect=AssertionError):
-        found = rehearse(replace(config("clip"), model=wide), metered=False)
+    found = rehearse(replace(config("clip"), model=wide), metered=False)
     assert found.at_peak[purposes.WEIGHTS] > 4e11

@@ -22,6 +22,12 @@ from sightword.planning.ledger import Ledger
 
 _aten = torch.ops.aten
 _MODEST = 1 << 22  # elements of a tensor whose values may matter
+_FLASH = _aten._scaled_dot_product_flash_attention, _aten._scaled_dot_product_flash_attention_backward
+_COUNTED = {  # torch leaves out the kernels of processors
+    **flop_registry,
+    _aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[_FLASH[0]],
+    _aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[_FLASH[1]],
+}
 _INDEXING = {_aten.index, _aten.index_put, _aten.index_put_}
 
 
@@ -60,8 +66,8 @@ class Imagination(TorchDispatchMode):
         imagined = any(isinstance(tensor, FakeTensor) for tensor in tensors)
         out = (self._imagined if imagined else self._real)(func, types, args, given)
         packet = func.overloadpacket
-        if self.counts and packet in flop_registry:
-            self.flops += flop_registry[packet](*args, **given, out_val=out)
+        if self.counts and packet in _COUNTED:
+            self.flops += _COUNTED[packet](*args, **given, out_val=out)
         for leaf in [out] if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(leaf, Tensor):
                 self.ledger.see(leaf, copied=tensors[0] if packet is _aten._to_copy else None)
