@@ -154,8 +154,12 @@ def draw(quota: Quota, seed: int) -> list[Drawn]:
                                for place in ("first", "any", "last"))  # fmt: skip
         chance.shuffle(middle)
         number = max(len(first), len(last), -(-(len(first) + len(middle) + len(last)) // AT_ONCE))
-        groups = [[*first[i : i + 1], *middle[i::number], *last[i : i + 1]] for i in range(number)]
-        lives += [Drawn(len(lives) + i, shape, tuple(group)) for i, group in enumerate(groups)]
+        groups = [(first[i : i + 1], last[i : i + 1], list[str]()) for i in range(number)]
+        for kind in middle:
+            min(groups, key=lambda group: sum(map(len, group)))[2].append(kind)
+        lives += [
+            Drawn(len(lives) + i, shape, (*group[0], *group[2], *group[1])) for i, group in enumerate(groups)
+        ]
     return lives
 
 

@@ -32,7 +32,7 @@ class Shape:
     flags: tuple[str, ...] = ()
     how: How = "forked"
     ranks: int = 1
-    total: int = 30
+    total: int = 40
     every: int = 5
 
     def command(self, data: Path, out: Path, seed: int = 0) -> list[str]:

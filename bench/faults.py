@@ -1,8 +1,8 @@
 """The fault campaign: runs that are killed, cut off, stopped and starved, and end as if nothing had been.
 
-    python bench/faults.py --seed 0 --out bench/results/faults.jsonl        # everything, 15 to 25 minutes
-    python bench/faults.py --quick                                          # one process, a minute
-    python bench/faults.py --only 17                                        # one run again; its files stay
+    python bench/faults.py --out bench/results/faults.jsonl --write docs/reliability.md   # everything
+    python bench/faults.py --quick                    # ten faults in one process: a minute
+    python bench/faults.py --only 17                  # one run again; its files stay
 
 Each kind of run is trained once undisturbed. Then it is trained again and again, through faults drawn by the
 seed, each time going on with `--resume` or by torchrun's restart, until it has ended. It must have been given
@@ -20,6 +20,7 @@ import statistics
 import sys
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -29,12 +30,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
 from _campaign import FULL, QUICK, SHAPES, Drawn, draw, pairs
+from _kinds import KINDS
 from _lives import WRONG, Life, Suffered, Whole, small_disk
 from _results import append
 from rich.console import Console
 
 from sightword.training.progress import bar_with_eta
+from sightword.training.records import code_version
 
 MEGABYTES = 12  # of the small disk that runs fill up
 
@@ -50,7 +54,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--keep", type=Path, help="where the files of all runs stay")
     parser.add_argument("--out", type=Path, help="a line of JSON is appended here")
-    given = parser.parse_args()
+    parser.add_argument("--write", type=Path, help="the page whose table is replaced")
+    given, begun = parser.parse_args(), time.monotonic()
     lives = [
         life for life in draw(QUICK if given.quick else FULL, given.seed)
         if given.only in (None, life.number) and given.shape in (None, life.shape)
@@ -61,7 +66,10 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         suffered = Campaign(folder, given.seed, given.jobs, keep=kept is not None).run(lives)
     rows = table(suffered)
-    print(markdown(rows))
+    text = f"{_summary(lives, suffered, given.seed, time.monotonic() - begun)}\n\n{markdown(rows)}"
+    print(text)
+    if given.write:
+        write_into(given.write, text)
     for one in suffered:
         for what, why in one.wrong:
             print(f"run {one.life} ({one.shape}) {one.kind}: {one.what}\n    {what}: {why}")
@@ -131,15 +139,22 @@ class Campaign:
         return f"run {drawn.number} ({drawn.shape}): {len(suffered)} faults, {wrong} with something wrong"
 
 
+def _summary(lives: Sequence[Drawn], suffered: Sequence[Suffered], seed: int, seconds: float) -> str:
+    struck = [one for one in suffered if one.struck]
+    kills = sum(one.kind.startswith(("kill", "power cut")) for one in struck)
+    torn = sum(one.kind.startswith("checkpoint") for one in struck)
+    return (
+        f"{len(lives)} runs, {len(struck)} faults ({kills} kills, {torn} spoiled checkpoints; {len(suffered)}"
+        f" drawn, the others came when the run had ended), seed {seed}: {seconds / 60:.0f} minutes on"
+        f" {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, sightword {code_version()}."
+    )
+
+
 def table(suffered: Sequence[Suffered]) -> list[dict[str, Any]]:
-    """A row for each kind of fault and shape, one for each shape, and one for all."""
-    shapes = list(dict.fromkeys(one.shape for one in suffered))
-    kinds = list(dict.fromkeys(one.kind for one in suffered))
-    rows = []
-    for shape in shapes:
-        rows += [_row(kind, shape, suffered) for kind in sorted(kinds)]
-        rows.append(_row("all", shape, suffered))
-    rows.append(_row("all", "all", suffered))
+    """A row for each kind of fault in each kind of run, and in all of them; and for all kinds."""
+    shapes = [*dict.fromkeys(one.shape for one in suffered), "all"]
+    kinds = [*(kind for kind in KINDS if any(one.kind == kind for one in suffered)), "all"]
+    rows = [_row(kind, shape, suffered) for kind in kinds for shape in shapes]
     return [row for row in rows if row["tries"] or row["missed"]]
 
 
@@ -157,19 +172,37 @@ def _row(kind: str, shape: str, suffered: Sequence[Suffered]) -> dict[str, Any]:
     }
 
 
-TITLES = {
-    "fault": "fault", "shape": "run", "tries": "tries", "missed": "came too late", "lost": "runs lost",
-    "batches": "wrong batches", "weights": "other weights", "records": "wrong records",
+_TITLES = {
+    "lost": "runs lost", "batches": "wrong batches", "weights": "other weights", "records": "wrong records",
     "leftovers": "left over", "answers": "wrong answers", "seconds": "seconds to go on",
 }  # fmt: skip
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The table as it stands in docs/reliability.md."""
-    lines = [f"| {' | '.join(TITLES.values())} |", "|---" * 2 + "|--:" * (len(TITLES) - 2) + "|"]
-    cells = [["" if row[name] is None else str(row[name]) for name in TITLES] for row in rows]
-    lines += [f"| {' | '.join(row)} |" for row in cells]
+    """The table as it stands in docs/reliability.md: how often each fault struck, and what was wrong then."""
+    shapes = list(dict.fromkeys(row["shape"] for row in rows if row["shape"] != "all"))
+    tries = {(row["fault"], row["shape"]): row["tries"] for row in rows}
+    lines = [
+        f"| fault | {' | '.join(shapes)} | {' | '.join(_TITLES.values())} |",
+        "|---|" + "--:|" * (len(shapes) + len(_TITLES)),
+    ]
+    for row in (row for row in rows if row["shape"] == "all"):
+        cells = [tries.get((row["fault"], shape), "") for shape in shapes]
+        cells += ["" if row[name] is None else row[name] for name in _TITLES]
+        lines.append(f"| {row['fault']} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+_BEGIN, _END = "<!-- faults: written by bench/faults.py -->", "<!-- faults: end -->"
+
+
+def write_into(document: Path, text: str) -> None:
+    """Replace what stands between the marks."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(_BEGIN)
+    _, found, after = rest.partition(_END)
+    if not found:
+        raise SystemExit(f"{document} has no lines '{_BEGIN}' and '{_END}'")
+    document.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -179,16 +179,26 @@ def test_a_plan_survives_the_disk(tmp_path: Path) -> None:
     assert Plan.read(str(plan.write(tmp_path / "plan.json"))) == plan
 
 
-def test_the_table_counts_tries_and_what_was_wrong() -> None:
+def test_the_table_counts_tries_and_what_was_wrong(tmp_path: Path) -> None:
+    first, second = "SIGTERM", "disk full"
     rows = faults.table(
         [
-            Suffered("a", "1", 0, True, seconds=1.0),
-            Suffered("a", "1", 1, True, wrong=[("lost", "x"), ("lost", "y"), ("weights", "z")], seconds=3.0),
-            Suffered("b", "1", 1, False),
+            Suffered(first, "1", 0, True, seconds=1.0),
+            Suffered(
+                first, "2", 1, True, wrong=[("lost", "x"), ("lost", "y"), ("weights", "z")], seconds=3.0
+            ),
+            Suffered(second, "2", 1, False),
         ]
     )
-    (first,) = (row for row in rows if row["fault"] == "a")
-    assert (first["tries"], first["lost"], first["weights"], first["seconds"]) == (2, 1, 1, 2.0)
-    assert [row["missed"] for row in rows if row["fault"] == "b"] == [1]
-    assert rows[-1]["tries"] == 2
-    assert faults.markdown(rows).count("\n") == len(rows) + 1
+    found = {(row["fault"], row["shape"]): row for row in rows}
+    both = found[first, "all"]
+    assert (both["tries"], both["lost"], both["weights"], both["seconds"]) == (2, 1, 1, 2.0)
+    assert found[second, "all"]["missed"] == 1
+    assert found["all", "2"]["tries"] == 1
+    lines = faults.markdown(rows).splitlines()
+    assert lines[-1].replace(" ", "").startswith("|all|1|1|1|0|1|0|0|0|2.0|")
+    assert {line.count("|") for line in lines} == {11}
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{faults._BEGIN}\nold\n{faults._END}\nbelow\n")
+    faults.write_into(page, "new")
+    assert page.read_text() == f"above\n{faults._BEGIN}\nnew\n{faults._END}\nbelow\n"
