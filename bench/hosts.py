@@ -2,11 +2,12 @@
 
     python bench/hosts.py --out bench/results/hosts.jsonl
 
-The hosts are network namespaces with addresses of their own and a shared folder, started by torchrun. Four
+The hosts are network namespaces with addresses of their own and a shared folder, started by torchrun. Five
 runs of the same seed and global batch: in one process; on both hosts; on both with the cable pulled in the
-middle, where torchrun's own restarts bring them together again; and the same where torchrun itself gives up
-and both are started again with the same command, as a queue does. Held against the first: the samples of
-every step, the loss of every step, and the final weights. Needs root; says so and ends well where it cannot.
+middle, where torchrun's own restarts bring them together again; the same where torchrun itself gives up and
+both are started again with the same command, as a queue does; and where one host goes on alone meanwhile.
+Held against the first: the samples of every step, the loss of every step, and the final weights; and whether
+those are bit for bit what both hosts make undisturbed. Needs root; says so and ends well where it cannot.
 """
 
 from __future__ import annotations
@@ -40,8 +41,12 @@ SMALL = (
     "model.image.patch_size=4", "model.text.width=24", "model.text.layers=1", "model.text.heads=2",
     "model.text.context=16", "model.embed=16", "data.vocab=300",
 )  # fmt: skip
+COLOURS = {
+    "red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220), "yellow": (230, 220, 40),
+    "black": (20, 20, 20), "white": (235, 235, 235), "orange": (240, 140, 30), "purple": (140, 40, 180),
+}  # fmt: skip
 BATCH = 16  # of a step, whoever shares it
-EPS = 1e-4  # of AdamW: with the usual 1e-8, rounding alone decides which way weights without gradient go
+EPS = 1e-5  # of AdamW: with the usual 1e-8, rounding alone decides which way weights without gradient go
 ALIKE = 1e-4  # weights and losses may differ by so much, for sums are taken in another order
 TOLD = re.compile(r"(?m)^.*(?:hang: rank|lost the others|has stood|did not come).*$")
 
@@ -53,12 +58,14 @@ class Kind:
     seconds: how long the cable is out; 0 for not at all.
     read_timeout: seconds for which torchrun waits for an answer of the other host.
     restarts: of torchrun's, for its --max-restarts.
+    nodes: for its --nnodes; `1:2` lets one host go on alone, with the same global batch.
     """
 
     name: str
     seconds: float = 0.0
     read_timeout: int = 600
     restarts: int = 3
+    nodes: str = "2"
 
 
 @dataclass
@@ -83,6 +90,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="runs and what the hosts said are kept here")
     parser.add_argument("--out", type=Path, help="a line of JSON is appended here")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to stop"))  # and the hosts are taken down
     reason = unable()
     if reason:
         print(f"skipped: two hosts on one machine {reason}")
@@ -97,7 +105,7 @@ def main() -> None:
 
 
 def all_runs(folder: Path, steps: int, cut: float, hang: float) -> list[dict[str, Any]]:
-    """The four runs one after the other, each held against the first."""
+    """The runs one after the other, each held against the first, and the weights against the second."""
     write_pairs(folder / "pairs.tar")
     alone = in_one_process(folder, steps, hang)
     rows = [row("one process", alone, alone)]
@@ -105,21 +113,29 @@ def all_runs(folder: Path, steps: int, cut: float, hang: float) -> list[dict[str
         Kind("two hosts"),
         Kind("cut, torchrun restarts", cut),
         Kind("cut, started again", cut, read_timeout=5, restarts=0),
+        Kind("cut, one goes on", cut, nodes="1:2"),
     ]
     for number, kind in enumerate(kinds):
         print(f"{kind.name} ...", file=sys.stderr, flush=True)
-        rows.append(row(kind.name, on_two_hosts(folder / f"hosts{number}", kind, steps, hang), alone))
+        ran = on_two_hosts(folder / f"hosts{number}", kind, steps, hang)
+        undisturbed = folder / "hosts0" / "run" / "model.safetensors"
+        rows.append(row(kind.name, ran, alone))
+        rows[-1]["bit_identical"] = difference(ran.out / "model.safetensors", undisturbed) == 0.0
     return rows
 
 
 def write_pairs(path: Path, count: int = 96) -> None:
-    """A shard of noise with captions."""
-    random = np.random.default_rng(0)
+    """A shard of stripes in two colours, with captions that say so."""
+    random, names = np.random.default_rng(0), list(COLOURS)
     members = []
     for index in range(count):
-        buffer = io.BytesIO()
-        Image.fromarray(random.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(buffer, "PNG")
-        caption = " ".join(random.choice(["red", "small", "round", "on", "under", "thing"], 4)).encode()
+        buffer, two = io.BytesIO(), random.choice(names, 2, replace=False)
+        stripes = np.arange(20) // random.integers(2, 8) % 2
+        pixels = np.array([COLOURS[name] for name in two])[np.broadcast_to(stripes, (20, 20))]
+        pixels = pixels.transpose(1, 0, 2) if index % 2 else pixels
+        noise = random.integers(-40, 41, pixels.shape)
+        Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
+        caption = f"{two[0]} and {two[1]} {('columns', 'rows')[index % 2]}".encode()
         for suffix, content in (("png", buffer.getvalue()), ("txt", caption)):
             members.append((info(f"{index:04}.{suffix}", len(content)), content))
     path.write_bytes(tar_of(members))
@@ -188,7 +204,7 @@ def launch(
         sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
         "--rdzv-id", f"start{ran.starts}", "--rdzv-backend", "c10d",
         "--rdzv-endpoint", f"{hosts[0].address}:29400", "--local-addr", host.address,
-        "--rdzv-conf", f"is_host={first},read_timeout={kind.read_timeout}",
+        "--rdzv-conf", f"is_host={first},read_timeout={kind.read_timeout},last_call_timeout=5",
         "--max-restarts", str(kind.restarts),
     ]  # fmt: skip
     train = command(folder.parent / "pairs.tar", ran.out, steps, hang, 2)
@@ -266,12 +282,12 @@ def difference(first: Path, second: Path) -> float:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """For people."""
     head = f"{'run':<24}{'starts':>7}{'processes':>10}{'steps':>6}{'again':>6}{'other batches':>14}"
-    text = [head + f"{'loss':>10}{'weights':>10}{'seconds':>9}"]
+    text = [head + f"{'loss':>10}{'weights':>10}{'bits':>6}{'seconds':>9}"]
     for one in rows:
         text.append(
             f"{one['run']:<24}{one['starts']:>7}{one['processes']:>10}{one['steps']:>6}{one['steps_again']:>6}"
             f"{one['other_batches']:>14}{one['loss_difference']:>10.1e}{one['weight_difference']:>10.1e}"
-            f"{one['seconds']:>9.1f}"
+            f"{'same' if one.get('bit_identical') else 'other':>6}{one['seconds']:>9.1f}"
         )
         text += [f"    fault: {fault}" for fault in one["faults"]]
         text += [f"    {host}: {line.strip()}" for host, said in one["told"].items() for line in said]

@@ -1,4 +1,4 @@
-"""The cluster examples with a make-believe queue: asked to stop they save and requeue; the next start ends."""
+"""The cluster examples with a make-believe queue: asked to stop they save; the next start ends the run."""
 
 from __future__ import annotations
 
