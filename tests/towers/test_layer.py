@@ -161,6 +161,19 @@ def test_without_gradient_nothing_is_computed_twice() -> None:
     assert len(calls) == 18
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_graph_that_is_kept_can_be_gone_through_again(kind: str) -> None:
+    """As each term's own gradient is asked beside the step's."""
+    _, again = pair(kind)
+    torch.manual_seed(4)
+    loss, parameters = again().square().sum(), [p for p in again.parameters() if p.requires_grad]
+    buffers = [b.clone() for b in again.buffers()]
+    first = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    second = torch.autograd.grad(loss, parameters, allow_unused=True)
+    assert all(a is b or torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(again.buffers(), buffers, strict=True))
+
+
 def test_a_frozen_layer_passes_gradients_on() -> None:
     plain, again = pair("vit")
     for module in (plain, again):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from several_ranks import train_together
 from tiny_runs import BYOL, MAE, RESNET, SIMCLR, VIT, assert_same_tensors, opened, plain, tiny
 from torch import Tensor
 
@@ -72,3 +73,19 @@ def test_a_run_ends_with_the_same_weights(tmp_path: Path, data: Path) -> None:
         config = tiny(tmp_path / name, data, f"clip + {BYOL}", image=DEEP, grad_checkpointing=again, steps=2)
         saved.append(train(config, say=lambda _: None) / "model.safetensors")
     assert_same_tensors(*saved)
+
+
+def test_in_two_processes_too(tmp_path: Path, data: Path) -> None:
+    """Whatever gathers parameters or sends gradients meanwhile, and where batch norms wait for each other."""
+    kinds = {"fsdp": (f"clip + {MAE}", DEEP), "ddp": (f"{SIMCLR} + {BYOL}", RESNET)}
+    pairs = [
+        tuple(
+            tiny(tmp_path / f"{way}-{again}", data, objective, image, parallel=way, ranks=2, batch_size=4)
+            for again in (False, True)
+        )
+        for way, (objective, image) in kinds.items()
+    ]
+    runs = [(replace(one, steps=2), replace(two, steps=2, grad_checkpointing=True)) for one, two in pairs]
+    train_together([config for pair in runs for config in pair], 2)
+    for pair in runs:
+        assert_same_tensors(*(Path(config.out) / "model.safetensors" for config in pair))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -111,26 +111,38 @@ def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _first_and_again(layer: Layer) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """What a layer is run in, the first time and when it is recomputed."""
-    norms = [(norm, norm.track_running_stats) for norm in _norms(layer)]
-    return nullcontext(), _uncounted(norms) if norms else nullcontext()
+    """What a layer is run in, the first time and whenever it is recomputed."""
+    norms = _norms(layer)
+    return nullcontext(), _Uncounted(norms) if norms else nullcontext()
 
 
 def _norms(layer: Layer) -> list[_BatchNorm]:
     return [m for m in layer.modules() if isinstance(m, _BatchNorm)]
 
 
-@contextmanager
-def _uncounted(norms: list[tuple[_BatchNorm, bool]]) -> Iterator[None]:
-    """Batch norms that do to the batch what they did the first time, but do not count it again."""
-    before = [(m.momentum, m.track_running_stats, m.num_batches_tracked) for m, _ in norms]
-    counts = [count.clone() if count is not None else None for *_, count in before]
-    for norm, tracked in norms:
-        norm.momentum, norm.track_running_stats = 0.0, tracked
-    try:
-        yield
-    finally:
-        for (norm, _), (momentum, tracks, count), kept in zip(norms, before, counts, strict=True):
+class _Uncounted(AbstractContextManager[None]):
+    """Batch norms that do to the batch what they do now, but do not count it again.
+
+    A class, because it is entered as often as a backward pass goes through the layer.
+    """
+
+    def __init__(self, norms: list[_BatchNorm]) -> None:
+        self._norms = norms
+        self._tracked = [norm.track_running_stats for norm in norms]
+
+    def __enter__(self) -> None:
+        self._before = [
+            (m.momentum, m.track_running_stats, _copied(m.num_batches_tracked)) for m in self._norms
+        ]
+        for norm, tracked in zip(self._norms, self._tracked, strict=True):
+            norm.momentum, norm.track_running_stats = 0.0, tracked
+
+    def __exit__(self, *_: object) -> None:
+        for norm, (momentum, tracks, count) in zip(self._norms, self._before, strict=True):
             norm.momentum, norm.track_running_stats = momentum, tracks
-            if count is not None and kept is not None:
-                count.copy_(kept)
+            if count is not None and norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.copy_(count)
+
+
+def _copied(count: Tensor | None) -> Tensor | None:
+    return None if count is None else count.clone()
