@@ -166,19 +166,22 @@ class Attempt:
         return [latest[rank] for rank in sorted(latest)]
 
     def send(self, number: int, *pids: int) -> None:
-        """A signal to these processes, or else to the one that was started."""
-        for pid in pids or (self.pid,):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        """A signal to these processes, or else to the one that was started; nothing when it has ended."""
+        if self.code() is None:
+            for pid in pids or (self.pid,):
+                _signal(pid, number)
 
     def send_all(self, number: int) -> None:
         """A signal to the group of the process that was started, as a terminal's Ctrl-C."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+        if self.code() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
     def kill_all(self) -> None:
         """SIGKILL to everything that belongs to it, at once; also what torchrun started."""
-        self.send(signal.SIGKILL, self.pid, *self.alive())
+        self.send(signal.SIGKILL)
+        for pid in self.alive():
+            _signal(pid, signal.SIGKILL)
 
     def loaders(self, rank: int = 0) -> list[int]:
         """Child processes of a training process."""
@@ -194,11 +197,19 @@ class Attempt:
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, ValueError, IndexError):
-                state, _, session = _stat(folder)
-                marked = f"{_MARK}={self.mark}\0".encode() in (folder / "environ").read_bytes()
-                if state not in "ZX" and (session == self.pid or marked):
+                state, session = _stat(folder)
+                ours = self._marked(folder) or (session == self.pid and self._traces(folder))
+                if ours and state not in "ZX":
                     found.append(int(folder.name))
         return found
+
+    def _marked(self, process: Path) -> bool:
+        return f"{_MARK}={self.mark}\0".encode() in (process / "environ").read_bytes()
+
+    def _traces(self, process: Path) -> bool:
+        """Forked processes have no mark, and numbers of processes are used again."""
+        trace = os.path.realpath(self.plan.trace)
+        return any(os.path.realpath(file) == trace for file in (process / "fd").iterdir())
 
     def errors(self) -> list[str]:
         """The lines in which it told errors to the user, and whether it showed its insides."""
@@ -208,11 +219,16 @@ class Attempt:
         return told + (["Traceback"] if ours or re.search(r'File "[^"]*/sightword/', said) else [])
 
 
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 def _called(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def _stat(folder: Path) -> tuple[str, int, int]:
-    """A process's state, parent and session, from what stands behind its name in brackets."""
+def _stat(folder: Path) -> tuple[str, int]:
+    """A process's state and session, from what stands behind its name in brackets."""
     rest = (folder / "stat").read_text().rpartition(")")[2].split()
-    return rest[0], int(rest[1]), int(rest[3])
+    return rest[0], int(rest[3])

@@ -126,6 +126,7 @@ class Life:
         self._judge_restarts(attempt, one)
         aims = attempt.lines("aim")
         one.struck &= not fault.aims or bool(aims)
+        one.struck &= code != 0 or not self._ended()  # else it came when all steps were done
         one.what = "; ".join(f"{aim['do']} at {aim['event']} {aim['about']}" for aim in aims)
         if one.struck:
             one.wrong += self._answers(attempt, fault, code)
@@ -143,14 +144,14 @@ class Life:
             try:
                 code = attempt.end()
             except TimeoutError as error:
-                return self._everyone("lost", str(error))
+                return self.everyone("lost", str(error))
             self._judge_start(attempt, expected, self.suffered[-1:])
             if code == 0 and self._ended():
                 break
         else:
-            return self._everyone("lost", f"exit code {code}: {attempt.said()[-600:]}")
+            return self.everyone("lost", f"exit code {code}: {attempt.said()[-600:]}")
         for what, why in self._compare():
-            self._everyone(what, why)
+            self.everyone(what, why)
         return None
 
     def _start(self, fault: Fault, events: bool = False) -> Attempt:
@@ -224,7 +225,7 @@ class Life:
             return b'{"kind": "end"' in (self.out / "metrics.jsonl").read_bytes()
         return False
 
-    def _everyone(self, what: str, why: str) -> None:
+    def everyone(self, what: str, why: str) -> None:
         """A fault of the whole run: nobody knows which of its faults is to blame."""
         for one in self.suffered:
             one.wrong.append((what, why))

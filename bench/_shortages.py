@@ -89,7 +89,8 @@ def loader_killed(room: Room, chance: Random) -> Fault:
     def act(attempt: Attempt) -> bool:
         attempt.until(lambda: attempt.reached(step))
         loaders = attempt.loaders(int(rank * len(attempt.pids())))
-        attempt.send(signal.SIGKILL, *loaders[-1:])
+        if loaders:
+            attempt.send(signal.SIGKILL, loaders[-1])
         return bool(loaders)
 
     return Fault(act=act, codes=REFUSED, said=NO_LOADER)
@@ -97,7 +98,7 @@ def loader_killed(room: Room, chance: Random) -> Fault:
 
 def disk_full(room: Room, chance: Random) -> Fault:
     """The disk is full at a checkpoint: before it, within it, or at the file for use beside it."""
-    step, left = soon(room, chance), chance.randint(0, 600_000)
+    step, left = soon(room, chance), chance.randint(0, 450_000)
     return Fault(aims=(Aim("batch", f"^{step}$", do="full", room=left),), codes=REFUSED, said=NO_ROOM)
 
 

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -90,6 +91,7 @@ class Campaign:
     seed: int
     jobs: int
     keep: bool = False
+    _lives: list[Life] = field(default_factory=list)
     _wholes: dict[str, Whole] = field(default_factory=dict)
     _lock: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
@@ -104,11 +106,16 @@ class Campaign:
         ):
             task = bar.add_task("faults", total=sum(len(life.kinds) + 1 for life in lives))
             waiting = {pool.submit(self._live, life): life for life in lives}
-            for done in as_completed(waiting):
-                suffered += done.result()
-                bar.advance(task, len(waiting[done].kinds) + 1)
-                if not console.is_terminal:
-                    print(self._line(waiting[done], done.result()), file=sys.stderr, flush=True)
+            try:
+                for done in as_completed(waiting):
+                    suffered += done.result()
+                    bar.advance(task, len(waiting[done].kinds) + 1)
+                    if not console.is_terminal:
+                        print(self._line(waiting[done], done.result()), file=sys.stderr, flush=True)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._stop()
+                raise
         return sorted(suffered, key=lambda one: one.life)
 
     def _whole(self, shape: str) -> Whole:
@@ -125,14 +132,27 @@ class Campaign:
         with ExitStack() as stack:
             if "disk full" in drawn.kinds and not stack.enter_context(small_disk(life.out.parent, MEGABYTES)):
                 drawn = drawn.without("disk full")
-            for kind in drawn.kinds:
-                life.suffer(kind, chance)
-            life.finish()
+            self._go_through(life, drawn.kinds, chance)
             if self.keep:
                 shutil.copytree(life.out, folder / "run", dirs_exist_ok=True)
         if not self.keep and not any(one.wrong for one in life.suffered):
             shutil.rmtree(folder)
         return life.suffered
+
+    def _go_through(self, life: Life, kinds: Sequence[str], chance: Random) -> None:
+        self._lives.append(life)
+        try:
+            for kind in kinds:
+                life.suffer(kind, chance)
+            life.finish()
+        except Exception:  # of the campaign itself: the other runs go on
+            life.everyone("lost", f"the campaign failed: {traceback.format_exc()}")
+
+    def _stop(self) -> None:
+        """Nothing that was started is left behind when the campaign is stopped."""
+        for life in self._lives:
+            for attempt in life.attempts:
+                attempt.kill_all()
 
     def _line(self, drawn: Drawn, suffered: Sequence[Suffered]) -> str:
         wrong = sum(bool(one.wrong) for one in suffered)
