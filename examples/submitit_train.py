@@ -10,6 +10,7 @@ When the job's time is up or it is preempted, the run is saved and the job goes 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ class Train:
         """
         node = submitit.JobEnvironment()
         environment = {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "60"}
-        self.torchrun = subprocess.Popen(self.command(node), env=environment)
+        self.torchrun = subprocess.Popen(self.command(node), env=environment, preexec_fn=_deaf)
         code = self.torchrun.wait()
         if code:
             raise RuntimeError(f"torchrun ended with {code}; see above, and hang.json in the run's directory")
@@ -51,12 +52,22 @@ class Train:
             "-m", "sightword", "train", *self.train, "--resume", "latest",
         ]  # fmt: skip
 
-    def __submitit_checkpoint__(self) -> submitit.helpers.DelayedSubmission:
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """Ask this node's processes to save, which asks those of all nodes; then the same again."""
-        if self.torchrun is not None and self.torchrun.poll() is None:
-            self.torchrun.send_signal(signal.SIGTERM)
-            self.torchrun.wait()
+        if self.torchrun is not None:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended by itself
+                os.kill(self.torchrun.pid, signal.SIGTERM)
+                # Not Popen.wait, whose lock `__call__` holds: this runs in a signal handler.
+                os.waitid(os.P_PID, self.torchrun.pid, os.WEXITED | os.WNOWAIT)
         return submitit.helpers.DelayedSubmission(Train(self.train, self.processes))
+
+    __submitit_checkpoint__ = checkpoint  # its name after submitit 1.5
+
+
+def _deaf() -> None:
+    """SLURM sends submitit's signal to all processes of a job: whom it is not for would die of it."""
+    for one in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(one, signal.SIG_IGN)
 
 
 def main() -> None:
