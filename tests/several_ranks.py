@@ -12,6 +12,7 @@ import torch.multiprocessing as mp
 
 from sightword.config import Config
 from sightword.training.loop import resume_training, train
+from sightword.training.parallel import together
 
 
 def train_together(configs: Sequence[Config], ranks: int) -> None:
@@ -27,7 +28,8 @@ def _worker(rank: int, ranks: int, port: int, configs: Sequence[Config]) -> None
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
     os.environ |= {name: str(value) for name, value in place.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    _train_all(configs)
+    with together(hang_minutes=10):
+        _train_all(configs)
 
 
 def _train_all(configs: Sequence[Config]) -> None:

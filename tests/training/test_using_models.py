@@ -110,7 +110,7 @@ def test_averaged_weights_are_what_is_published(tmp_path: Path, data: Path) -> N
         loop._step(step, steps[step])
         for name, now in loop.model.encoders.state_dict().items():
             mean[name] = 0.75 * mean[name] + 0.25 * now
-    loop._publish()
+    loop.keeper.publish(loop.stepper.kept_encoders(), loop.state)
     published = load_file(tmp_path / "ema" / "model.safetensors")
     assert published.keys() == mean.keys()
     for name, tensor in published.items():

@@ -87,7 +87,9 @@ class Keeper:
     def _publish(self, encoders: Encoders, state: State) -> None:
         out = self.session.out
         save_encoders(out, encoders, self._about(state))
-        prune(out / "checkpoints", folder_of(out, int(state["step"])), self.session.config.keep_last)
+        saved = folder_of(out, int(state["step"]))
+        if saved.is_dir():
+            prune(saved.parent, saved, self.session.config.keep_last)
 
     def look(self, scores: Sequence[Mapping[str, Any]], encoders: Encoders, state: State) -> None:
         """Keep the weights that were scored where they are the best so far.
