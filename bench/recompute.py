@@ -2,8 +2,7 @@
 
 A training step of CLIP and of SLIP, forward and backward, with and without `--grad-checkpointing`, in a
 process of its own each: its highest memory with few rows and with more, gradients of an earlier step
-included. What a row takes is the slope, so
-weights and libraries do not count. Captions are 77 tokens long; seconds are those of the larger batch.
+included. What a row takes is the slope, so weights and libraries do not count. Captions are 77 tokens long; seconds are those of the larger batch.
 """
 
 from __future__ import annotations
