@@ -3,6 +3,8 @@
 Forward and backward of InfoNCE and NT-Xent in one process. Memory: a process for each case, and how far its
 resident memory rises above what it was when the features were there. Time: both ways take turns in one
 process, medians and range; from 32,768 rows on there is one round, in the processes that measure memory.
+Seconds are the clock's and, `cpu_seconds`, those that processors worked: with `--threads 1` the latter can be
+compared on a busy machine too.
 What would not fit into the memory that is free is left out, and said so; should memory run out all the same,
 the kernel takes the measured process first.
 """
@@ -60,7 +62,7 @@ def main() -> None:
 
 def table(sizes: list[int], rounds: int, threads: int) -> list[dict[str, Any]]:
     """A row for each loss and size, shown as soon as it is measured."""
-    print(f"{'loss':<10}{'rows':>7}{'':8}{'MB':>8}{'s':>9}   range")
+    print(f"{'loss':<10}{'rows':>7}{'':8}{'MB':>8}{'s':>9}{'cpu s':>9}   range of s")
     rows = []
     for loss in LOSSES:
         kept: dict[int, int] = {}
@@ -103,11 +105,12 @@ def compared(loss: str, n: int, ways: list[str], rounds: int, threads: int) -> d
     if set(found) != set(ways):
         return None
     for one in found.values():
-        times = one.pop("times")
+        times, worked = zip(*one.pop("times"), strict=True)
         one |= {"seconds": statistics.median(times), "least": min(times), "most": max(times)}
+        one["cpu_seconds"] = statistics.median(worked)
         one["rounds"] = len(times)
     if "kept" in found:
-        for name in ("bytes", "seconds"):
+        for name in ("bytes", "seconds", "cpu_seconds"):
             found[f"{name}_ratio"] = found["kept"][name] / found["pieces"][name]
     return found
 
@@ -131,7 +134,7 @@ def measure(loss: str, n: int, rounds: int, ways: list[str]) -> dict[str, Any]:
     given = features(n)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest begins anew
     before = memory("/proc/self/status", "VmRSS")
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
             times[way].append(once(loss, way, *given))
@@ -148,12 +151,12 @@ def features(n: int) -> tuple[Tensor, Tensor, Tensor]:
     return one, other, torch.tensor([1 / 0.07], requires_grad=True)
 
 
-def once(loss: str, way: str, a: Tensor, b: Tensor, scale: Tensor) -> float:
-    """Seconds of one forward and backward, shares of right answers included."""
+def once(loss: str, way: str, a: Tensor, b: Tensor, scale: Tensor) -> tuple[float, float]:
+    """Seconds and processors' seconds of one forward and backward, shares of right answers included."""
     contrast.LARGE = WAYS[way]
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     LOSSES[loss](a, b, scale).loss.backward()
-    taken = time.perf_counter() - start
+    taken = time.perf_counter() - start, time.process_time() - worked
     for x in (a, b, scale):
         x.grad = None
     return taken
@@ -171,12 +174,12 @@ def show(row: dict[str, Any]) -> None:
         one = row[way]
         spread = f"{one['least']:.2f} to {one['most']:.2f} in {one['rounds']}"
         case = f"{row['loss']:<10}{row['rows']:>7,} {way:<7}"
-        print(f"{case}{one['bytes'] / 1e6:>8,.0f}{one['seconds']:>9.3f}   {spread}")
+        print(f"{case}{one['bytes'] / 1e6:>8,.0f}{one['seconds']:>9.3f}{one['cpu_seconds']:>9.3f}   {spread}")
     if row["left_out"]:
         print(f"{'':18}{row['left_out']}", flush=True)
     else:
         ratios = f"{row['bytes_ratio']:.1f} times less memory, {row['seconds_ratio']:.2f} times as fast"
-        print(f"{'':18}{ratios}", flush=True)
+        print(f"{'':18}{ratios} ({row['cpu_seconds_ratio']:.2f} of cpu seconds)", flush=True)
 
 
 if __name__ == "__main__":
