@@ -21,6 +21,7 @@ from sightword.training.feed import Steps
 
 H100 = devices.find("h100")
 CONFIG = replace(PLAIN, batch_size=64, ranks=1, steps=0, epochs=3.0)
+COUNTED = replace(CONFIG, data=replace(CONFIG.data, path="nowhere"), steps=20, epochs=0.0, parallel="ddp")
 SMALL = ("--set", "model.image.layers=1", "--set", "model.text.layers=1", "--set", "data.vocab=300")
 TINY = ("--objective", "clip", "--model", "vit-tiny", "--batch-size", "4", *SMALL)
 
@@ -61,7 +62,7 @@ def test_a_record_has_every_number_and_tables_show_them(
     assert told["memory_peak"] == sum(told["memory_at_peak"].values())
     assert sum(told["parameters"].values()) == plan.sizes.total
     show(plan, "mine")
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())  # long rows are broken
     for word in ("image tower", "optimizer", "peak", "hours", "checkpoint", "pictures a second"):
         assert word in shown
 
@@ -145,7 +146,7 @@ def test_devices_can_be_described() -> None:
 
 def test_dry_run_of_many(capsys: pytest.CaptureFixture[str]) -> None:
     """Sixteen processes, counted pairs; each process has its own rows of one step."""
-    config = replace(CONFIG, batch_size=32, steps=20, epochs=0.0, parallel="ddp")
+    config = replace(COUNTED, batch_size=32)
     found = dry_run(config, 16, 100_000, lambda what: None)
     assert [one["rank"] for one in found["ranks"]] == [0, 8, 15]
     assert [(one["first"], one["last"]) for one in found["ranks"]] == [(0, 1), (16, 17), (30, 31)]
@@ -156,7 +157,7 @@ def test_dry_run_of_many(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_dry_run_finds_slices_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Steps, "own_rows", property(lambda self: slice(0, 2)))
-    config = replace(CONFIG, batch_size=8, steps=20, epochs=0.0, parallel="ddp")
+    config = replace(COUNTED, batch_size=8)
     with pytest.raises(SightwordError, match="would not see each of its samples once"):
         dry_run(config, 4, 1000, lambda what: None)
 

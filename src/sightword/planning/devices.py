@@ -31,7 +31,7 @@ class Device:
     source: str
 
 
-def find(name: str, memory_gib: float | None = None, tflops: float | None = None) -> Device:
+def find(name: str, memory_gib: int | float | None = None, tflops: int | float | None = None) -> Device:
     """The device of that name; one that nobody knows is described by its memory and its TFLOP/s.
 
     Raises:

@@ -67,12 +67,13 @@ def dry_run(config: Config, ranks: int, pairs: int, told: Callable[[str], None])
     seen = []
     for rank in sorted({0, ranks // 2, ranks - 1}):
         told(f"process {rank} of {ranks}")
-        with one_of(ranks, rank), stage(config, progress=0.5, pairs=source) as run:
-            _check_slices(run, ranks)
-            seen.append(_step(run, rank))
-        if rank == 0 and not isinstance(source, Counted):
-            told("its pictures")
-            _check_pictures(run)
+        with one_of(ranks, rank):
+            with stage(config, progress=0.5, pairs=source) as run:
+                _check_slices(run, ranks)
+                seen.append(_step(run, rank))
+            if rank == 0 and not isinstance(source, Counted):
+                told("its pictures")
+                _check_pictures(run)
     _check_agreement(seen)
     return _found(config, ranks, source, seen, ordered)
 

@@ -110,7 +110,7 @@ class Search:
         return needed(config, self.ranks)
 
 
-def _largest(small: int, large: int, low: float, high: float, room: float) -> int:
+def _largest(small: int, large: int, low: int, high: int, room: float) -> int:
     """How many rows need `room` bytes, when `small` need `low` and `large` need `high`."""
     each = max(1.0, (high - low) / (large - small))
     return int(small + (room - low) / each)

@@ -64,7 +64,7 @@ def _rehearsed(config: Config, ranks: int, kernels: Kernels, progress: float) ->
 def _further(short: Rehearsed, longer: Rehearsed, times: float) -> Rehearsed:
     """On the straight line through two, as many times as far from the first as the second is."""
 
-    def line(a: float, b: float) -> int:
+    def line(a: int, b: int) -> int:
         return round(a + (b - a) * times)
 
     def lines(a: Bytes, b: Bytes) -> Bytes:

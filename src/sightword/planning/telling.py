@@ -171,5 +171,5 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _gib(size: float) -> str:
+def _gib(size: int | float) -> str:
     return f"{size / GIB:,.2f}"
