@@ -120,8 +120,9 @@ def _assert_same_numbers(ours: dict[str, Any], its: dict[str, Any]) -> None:
     assert its["features"] == pytest.approx(ours["features"], rel=1e-2)
     assert its["terms"].keys() == ours["terms"].keys()
     for term, values in ours["terms"].items():
-        for metric in values.keys() - {"grad_norm"}:
-            assert its["terms"][term][metric] == pytest.approx(values[metric], rel=1e-2, abs=2e-3), (
-                term,
-                metric,
-            )
+        for metric in values.keys() - {
+            "grad_norm",
+            "explained",
+        }:  # its ratio is each process's own
+            wanted = pytest.approx(values[metric], rel=1e-2, abs=2e-3)
+            assert its["terms"][term][metric] == wanted, (term, metric)

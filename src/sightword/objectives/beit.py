@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sightword import distributed
 from sightword.errors import SightwordError
 from sightword.losses.restoring import code_prediction
 from sightword.masking import count_hidden, patchify, unpatchify
@@ -157,6 +158,7 @@ def _usage(codes: Int64[Tensor, "b n"], size: int) -> tuple[Float[Tensor, ""], F
     """How many codes a batch has, and as how many equally frequent ones they count: exp of the entropy."""
     one = torch.ones_like(codes.flatten(), dtype=torch.float32)
     counts = torch.zeros(size, dtype=one.dtype, device=codes.device).index_add_(0, codes.flatten(), one)
+    counts = distributed.world_size() * distributed.mean(counts)
     return (counts > 0).sum().float(), torch.special.entr(counts / counts.sum()).sum().exp()
 
 

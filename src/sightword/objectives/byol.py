@@ -8,6 +8,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
+from sightword import distributed
 from sightword.collapse import deviation
 from sightword.errors import SightwordError
 from sightword.losses.following import negative_cosine
@@ -62,7 +63,7 @@ class Byol(Objective):
         predicted = [self.predictor(self.projector(encoded[f"student{i}"].pooled)) for i in (0, 1)]
         targets = [self.slow_projector(encoded[f"teacher{i}"].pooled) for i in (0, 1)]
         loss = negative_cosine(predicted[0], targets[1]) + negative_cosine(predicted[1], targets[0])
-        return Term(loss, {"cosine": 1 - loss.detach() / 4, "spread": spread(targets[0])})
+        return Term(loss, {"cosine": 1 - loss.detach() / 4, "spread": spread(distributed.gather(targets[0]))})
 
 
 def spread(x: Float[Tensor, "b d"]) -> Float[Tensor, ""]:

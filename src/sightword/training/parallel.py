@@ -23,6 +23,7 @@ from sightword.config import Config
 from sightword.distributed import world_size
 from sightword.errors import LonelyError, SharedError, SightwordError
 from sightword.towers.blocks import Block
+from sightword.towers.momentum import Follower
 from sightword.training.meeting import meet
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.watchdog import collectives_timeout
@@ -103,9 +104,16 @@ def shard(model: Pretrainer, device: torch.device) -> None:
     for module in model.modules():
         if isinstance(module, Block):
             fully_shard(module, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh, ignored_params=_fitted_before(model))
     for name in ("encode", "score"):
         register_fsdp_forward_method(model, name)
+
+
+def _fitted_before(model: Pretrainer) -> set[nn.Parameter]:
+    """What objectives fit before the first step, by themselves, and training does not change."""
+    still = {p for p in model.objectives.parameters() if not p.requires_grad}
+    followers = [module for module in model.objectives.modules() if isinstance(module, Follower)]
+    return still - {p for follower in followers for p in follower.parameters()}
 
 
 def sharded(model: nn.Module) -> bool:
