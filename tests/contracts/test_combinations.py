@@ -21,6 +21,7 @@ from sightword.objectives import catalogue
 from sightword.towers.momentum import Follower
 from sightword.training.caching import cut, forward_backward
 from sightword.training.checkpoint import newest, restore, save
+from sightword.training.engine import Engine
 from sightword.training.optimizer import make_optimizer, named_trainable
 from sightword.training.preparing import prepare
 from sightword.training.pretrainer import Answer, Pretrainer
@@ -69,7 +70,7 @@ def model(ready: Ready) -> Pretrainer:
 
 def step(model: Pretrainer, optimizer: torch.optim.Optimizer, batch: Batch) -> Answer:
     """As the loop does, half-way through training."""
-    answer = forward_backward(model, batch, 0.5, 1, plain())
+    answer = forward_backward(Engine(model), batch, 0.5, 1, plain())
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     model.after_step(0.51, 0.5)
@@ -90,7 +91,7 @@ def test_its_loss_falls(ready: Ready, model: Pretrainer) -> None:
     held = {name: buffer.clone() for name, buffer in model.named_buffers()}
     losses = []
     for _ in range(20):
-        losses.append(float(forward_backward(model, ready.batch, 1.0, 1, plain()).total.detach()))
+        losses.append(float(forward_backward(Engine(model), ready.batch, 1.0, 1, plain()).total.detach()))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
@@ -102,7 +103,7 @@ def test_its_loss_falls(ready: Ready, model: Pretrainer) -> None:
 
 def test_its_gradient_reaches_what_trains_and_nothing_else(ready: Ready, model: Pretrainer) -> None:
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    forward_backward(model, ready.batch, 1.0, 1, plain())
+    forward_backward(Engine(model), ready.batch, 1.0, 1, plain())
     trainable = named_trainable(model)
     for name, parameter in model.named_parameters():
         if name not in trainable:
@@ -125,8 +126,8 @@ def test_its_gradient_reaches_what_trains_and_nothing_else(ready: Ready, model: 
 def test_chunks_are_the_whole_batch(ready: Ready, model: Pretrainer) -> None:
     """Of 3, 3 and 2 samples: loss, gradient, and what heads remember, such as means and centres."""
     whole = copy.deepcopy(model)
-    exact = forward_backward(whole, ready.batch, 1.0, 1, plain())
-    found = forward_backward(model, ready.batch, 1.0, 3, plain())
+    exact = forward_backward(Engine(whole), ready.batch, 1.0, 1, plain())
+    found = forward_backward(Engine(model), ready.batch, 1.0, 3, plain())
     for name, term in exact.terms.items():
         torch.testing.assert_close(found.terms[name].loss, term.loss, rtol=1e-5, atol=0)
     ours, theirs = gradients(model), gradients(whole)
