@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sightword.planning import devices
 from sightword.planning.dry_run import dry_run
 from sightword.planning.estimate import Asked, Plan, make_plan
 from sightword.planning.fitting import Way
+from sightword.planning.memory import needed
 from sightword.planning.telling import record, refusal, said, show
 from sightword.training.feed import Steps
 
@@ -82,20 +84,19 @@ def test_a_checkpoint_is_as_large_as_planned(tmp_path: Path, capsys: pytest.Capt
 
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     """The device has room for half of what the step takes; the chunk that is told is the largest."""
-    config = replace(CONFIG, batch_size=256, steps=10, epochs=0.0, objective=SIMCLR)
-    full = make_plan(config, Asked(1, H100))
-    device = replace(H100, name="small", memory=full.peak / 2)
-    plan = make_plan(config, Asked(1, device, headroom=0.0))
+    config = replace(CONFIG, batch_size=256, steps=10, epochs=0.0)
+    room = needed(config, 1).most.peak / 2
+    plan = make_plan(config, Asked(1, replace(H100, name="small", memory=room), headroom=0.0))
     assert not plan.fits
     ways = {said(way).split()[0]: way for way in plan.ways}
     assert {"--grad-checkpointing", "--chunk"} <= set(ways)
-    chunk = ways["--chunk"]
-    assert chunk.fits
-    assert chunk.peak <= device.memory
-    assert chunk.flops == pytest.approx(4 / 3, abs=0.05), "one more forward pass beside one and a backward"
-    larger = replace(config, chunk=int(chunk.flags.split()[-1]) + 16)
-    assert make_plan(larger, Asked(1, H100)).peak > device.memory
-    assert chunk.flags in refusal(plan)
+    way = ways["--chunk"]
+    assert way.fits
+    assert way.peak <= room
+    assert way.flops == pytest.approx(4 / 3, abs=0.05), "one more forward pass beside one and a backward"
+    fewer = math.ceil(256 / int(way.flags.split()[-1])) - 1
+    assert needed(replace(config, chunk=math.ceil(256 / fewer)), 1).most.peak > room
+    assert way.flags in refusal(plan)
     assert "\n" not in refusal(plan)
 
 

@@ -41,7 +41,7 @@ def find(name: str, memory_gib: int | float | None = None, tflops: int | float |
     if name in known:
         device = _device(name, known[name])
     elif memory_gib and tflops:
-        device = Device(name, memory_gib * GIB, tflops * 1e12, 0.0, "", 0.0, "as given")
+        device = Device(name, float(memory_gib * GIB), tflops * 1e12, 0.0, "", 0.0, "as given")
     else:
         raise unknown("device", name, known, "(or describe it: --memory-gib X --tflops X)")
     for flag, value in (("--memory-gib", memory_gib), ("--tflops", tflops)):
@@ -49,7 +49,7 @@ def find(name: str, memory_gib: int | float | None = None, tflops: int | float |
             raise SightwordError(f"{flag} must be above zero, found {value:g}")
     return replace(
         device,
-        memory=memory_gib * GIB if memory_gib else device.memory,
+        memory=float(memory_gib * GIB) if memory_gib else device.memory,
         bf16_flops=tflops * 1e12 if tflops else device.bf16_flops,
     )
 

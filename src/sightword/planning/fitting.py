@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sightword.config import Config
 from sightword.planning.memory import Needed, needed
 
-_PIECE = 8  # chunks are multiples of this: matrix units like whole ones
+_FEWEST = 8  # samples of a chunk: with fewer a GPU is mostly idle
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,13 @@ class Search:
 
     def _chunked(self, config: Config, flags: str) -> Way | None:
         """The largest chunk that fits."""
-        if config.chunk or config.accum_freq > 1 or self.rows < 2 * _PIECE:
+        if config.chunk or config.accum_freq > 1 or self.rows < 2 * _FEWEST:
             return None
-        small, large = max(_PIECE, self.rows // 8), max(_PIECE, self.rows // 4)
+        small, large = max(_FEWEST, self.rows // 8), max(_FEWEST, self.rows // 4)
         peaks = [self._needed(replace(config, chunk=chunk)).most.peak for chunk in (small, large)]
         most = _largest(small, large, peaks[0], peaks[1], self.room) if large > small else small
-        chunk = max(_PIECE, min(most, self.rows - 1) // _PIECE * _PIECE)
+        chunks = math.ceil(self.rows / max(_FEWEST, min(most, self.rows - 1)))
+        chunk = math.ceil(self.rows / chunks)  # pieces are equal: no larger ones come of any other number
         return self._way(replace(config, chunk=chunk), f"{flags}--chunk {chunk}")
 
     def _together(self) -> Iterator[Way]:

@@ -104,6 +104,8 @@ def _running(plan: Plan) -> Table:
     asked = plan.asked
     table = _table("running", "")
     why = WHY_MFU if asked.mfu == MFU else "as given"
+    if plan.config.precision == "fp32":
+        why += "; that is the peak of bfloat16, and this run is in float32"
     table.add_row("MFU", f"{asked.mfu:.0%} of {asked.device.bf16_flops / 1e12:,.0f} TFLOP/s, {why}")
     each = plan.samples_per_second / asked.gpus
     table.add_row("samples a second", f"{plan.samples_per_second:,.0f}; {each:,.0f} a GPU")
