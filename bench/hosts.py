@@ -5,7 +5,7 @@
 The hosts are network namespaces with addresses of their own and a shared folder, started by torchrun. Five
 runs of the same seed and global batch: in one process; on both hosts; on both with the cable pulled in the
 middle, where torchrun's own restarts bring them together again; the same where torchrun itself gives up and
-both are started again with the same command, as a queue does; and where one host goes on alone meanwhile.
+both are started again with the same command, as a queue does; and where torchrun may go on with one host.
 Held against the first: the samples of every step, the loss of every step, and the final weights; and whether
 those are bit for bit what both hosts make undisturbed. Needs root; says so and ends well where it cannot.
 """
@@ -113,7 +113,7 @@ def all_runs(folder: Path, steps: int, cut: float, hang: float) -> list[dict[str
         Kind("two hosts"),
         Kind("cut, torchrun restarts", cut),
         Kind("cut, started again", cut, read_timeout=5, restarts=0),
-        Kind("cut, one goes on", cut, nodes="1:2"),
+        Kind("cut, one may go on", cut, nodes="1:2"),
     ]
     for number, kind in enumerate(kinds):
         print(f"{kind.name} ...", file=sys.stderr, flush=True)
