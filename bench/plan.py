@@ -93,7 +93,7 @@ def cases(device: str) -> Iterator[Case]:
     yield Case(sums["simclr"], 4 * n, checkpointing=True)
     yield Case(sums["mae"], 4 * n)
     yield Case(sums["distillation"], n)
-    yield Case(sums["distillation"], n, chunk=n // 4, checkpointing=True)
+    yield Case(sums["distillation"], 3 * n, chunk=n, checkpointing=True)
 
 
 def small_model() -> ModelConfig:

@@ -82,6 +82,7 @@ def test_a_checkpoint_is_as_large_as_planned(tmp_path: Path, capsys: pytest.Capt
     assert (told["pairs"], told["steps_total"], told["global_batch"]) == (32, 2, 4)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     """The device has room for half of what the step takes; the chunk that is told is the largest."""
     config = replace(CONFIG, batch_size=256, steps=10, epochs=0.0)

@@ -88,6 +88,7 @@ def test_copies_send_buckets_and_pieces_share_the_weights() -> None:
     assert pieces.at_peak[purposes.GATHERED] > 0
 
 
+@pytest.mark.slow
 def test_many_chunks_are_told_from_few() -> None:
     config = replace(PLAIN, batch_size=40, chunk=4)
     told, whole = needed(config, 1), rehearse(config)
