@@ -139,9 +139,9 @@ class VqTokenizer(VisualTokenizer):
         predicted = self._decode(quantised, len(images), grid)
         loss = quantised_reconstruction(predicted, target, features, self.codebook.codes[chosen])
         with torch.no_grad():
-            explained = 1 - (predicted - target).square().mean() / target.var().clamp_min(1e-6)
+            error = distributed.mean((predicted - target).square().mean())
             recent = _RECENT if self.codebook.followed > 0 else 0.0
-            self.explained.lerp_(distributed.mean(explained), 1 - recent)
+            self.explained.lerp_(1 - error / _variance(target).clamp_min(1e-6), 1 - recent)
         self.codebook.follow(features)
         return loss
 
@@ -204,3 +204,12 @@ def stripped(tensors: Mapping[str, Tensor], landmark: str) -> dict[str, Tensor]:
     prefixes = sorted(n.removesuffix(landmark) for n in tensors if f".{n}".endswith(f".{landmark}"))
     prefix = prefixes[0] if prefixes else ""
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _variance(x: Tensor) -> Float[Tensor, ""]:
+    """Of the numbers of all processes."""
+    if distributed.world_size() == 1:
+        return x.var()
+    mean, square = distributed.mean(torch.stack([x.mean(), x.square().mean()]))  # of numbers around 0
+    count = distributed.world_size() * x.numel()
+    return (square - mean.square()) * count / (count - 1)

@@ -8,17 +8,17 @@ Batch norm *inside* a tower sees a chunk: that is the one thing that differs, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import partial
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from sightword.towers.batch_norm import still_statistics
 from sightword.training.engine import Engine
 from sightword.training.gradients import TermGradients
 from sightword.training.pretrainer import Answer
@@ -83,7 +83,7 @@ def _cached(
         last = chunk is rows[-1]
         encode = engine.encode_last if last else partial(model.encode, teachers=False)
         with nullcontext() if last else engine.holding_back():
-            with autocast, _still_statistics(model):
+            with autocast, still_statistics(model):
                 again = encode(cut(batch, chunk), progress)
             here = slice(int(chunk[0]), int(chunk[-1]) + 1)
             if meter:
@@ -182,19 +182,6 @@ def _matched(
             tensors.append(tensor)
             sent.append(gradient[rows][:, : tensor.shape[1]].to(tensor.dtype))
     return tensors, sent
-
-
-@contextmanager
-def _still_statistics(model: nn.Module) -> Iterator[None]:
-    """Batch norms normalise as before but do not count a chunk twice in their running statistics."""
-    counting = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    for norm in counting:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in counting:
-            norm.track_running_stats = True
 
 
 def _rng(device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor
 from sightword.config import Config
 from sightword.distributed import world_size
 from sightword.errors import LonelyError, SharedError, SightwordError
-from sightword.towers.blocks import Block
+from sightword.towers.layer import Layer
 from sightword.towers.momentum import Follower
 from sightword.training.meeting import meet
 from sightword.training.pretrainer import Pretrainer
@@ -94,7 +94,7 @@ def too_large_to_copy(parameters: int, memory: float) -> bool:
 
 
 def shard(model: Pretrainer, device: torch.device) -> None:
-    """Cut every parameter into a piece for each process: transformer blocks one by one, then the rest.
+    """Cut every parameter into a piece for each process: the towers' layers one by one, then the rest.
 
     Call it before the optimizer is made: parameters are replaced. Without autocast nothing changes precision.
     """
@@ -102,7 +102,7 @@ def shard(model: Pretrainer, device: torch.device) -> None:
         parameter.data = parameter.data.contiguous()  # sharding refuses channels-last weights
     mesh = init_device_mesh(device.type, (world_size(),))
     for module in model.modules():
-        if isinstance(module, Block):
+        if isinstance(module, Layer):
             fully_shard(module, mesh=mesh)
     fully_shard(model, mesh=mesh, ignored_params=_fitted_before(model))
     for name in ("encode", "score"):
