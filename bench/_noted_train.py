@@ -16,7 +16,8 @@ _plain = Stepper.forward_backward
 
 def _noted(self: Stepper, step: int, batch: Any, *rest: Any) -> Any:
     rank = int(os.environ.get("RANK", "0"))
-    line = {"step": step, "rank": rank, "ids": batch.ids.tolist(), "process": os.getpid()}
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    line = {"step": step, "rank": rank, "ranks": ranks, "ids": batch.ids.tolist(), "process": os.getpid()}
     with Path(os.environ["NOTES"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     return _plain(self, step, batch, *rest)

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def launch(
     """torchrun on one host; the first one keeps the meeting point."""
     first = "true" if host is hosts[0] else "false"
     torchrun = [
-        sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
+        sys.executable, "-m", "torch.distributed.run", "--nnodes", kind.nodes, "--nproc-per-node", "1",
         "--rdzv-id", f"start{ran.starts}", "--rdzv-backend", "c10d",
         "--rdzv-endpoint", f"{hosts[0].address}:29400", "--local-addr", host.address,
         "--rdzv-conf", f"is_host={first},read_timeout={kind.read_timeout},last_call_timeout=5",
@@ -240,13 +241,15 @@ def recorded(out: Path) -> int:
 
 def batches(ran: Ran) -> dict[int, set[tuple[int, ...]]]:
     """Every batch that a step was ever given, in rank order; one, if nothing went wrong."""
-    given: dict[tuple[int, int], set[tuple[int, ...]]] = {}
+    given: dict[tuple[int, int, int], set[tuple[int, ...]]] = {}
     for line in lines(ran.notes):
-        given.setdefault((line["step"], line["rank"]), set()).add(tuple(line["ids"]))
+        given.setdefault((line["step"], line["ranks"], line["rank"]), set()).add(tuple(line["ids"]))
     found: dict[int, set[tuple[int, ...]]] = {}
-    for step, rank in sorted(given):
-        heads = found.get(step, {()}) if rank else {()}
-        found[step] = {head + tail for head in heads for tail in given[step, rank]}
+    for step, ranks in sorted({key[:2] for key in given}):
+        pieces = [given.get((step, ranks, rank), set()) for rank in range(ranks)]
+        if all(pieces):  # the cut may have come before every rank had its own
+            joined = {tuple(chain.from_iterable(choice)) for choice in product(*pieces)}
+            found[step] = found.get(step, set()) | joined
     return found
 
 

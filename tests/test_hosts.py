@@ -75,7 +75,7 @@ def written(bench: ModuleType, folder: Path, ranks: int, change: str = "") -> ob
             ids[-1] = 99
         for rank in range(ranks):
             own = ids[rank * 4 // ranks : (rank + 1) * 4 // ranks]
-            lines.append({"step": step, "rank": rank, "ids": own, "process": rank})
+            lines.append({"step": step, "rank": rank, "ranks": ranks, "ids": own, "process": rank})
     notes.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return bench.Ran(out, notes, codes=[0, 3] if change == "code" else [0, 0])
 
