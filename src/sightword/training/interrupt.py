@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ECHO = 5.0  # seconds in which torchrun hands on what a queue has sent to every process already
 
 
 class Interrupt:
     """While entered, the first signal sets `asked`; the same signal again acts as it always does.
 
     The other signal stays a request: Ctrl-C reaches a whole group of processes, and a parent that ends its
-    children then sends them SIGTERM while they are saving.
+    children then sends them SIGTERM while they are saving. Under torchrun the first seconds do not count.
     """
 
     def __init__(self) -> None:
         self.asked = ""
+        self._at = 0.0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Interrupt:
@@ -33,8 +36,10 @@ class Interrupt:
             self._give_back(one)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and time.monotonic() - self._at < _ECHO and "TORCHELASTIC_RUN_ID" in os.environ:
+            return
         if not self.asked:
-            self.asked = signal.Signals(number).name
+            self.asked, self._at = signal.Signals(number).name, time.monotonic()
             os.write(2, f"\n{self.asked}: this step is finished, then saved\n".encode())
         self._give_back(signal.Signals(number))
 
