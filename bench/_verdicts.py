@@ -81,9 +81,7 @@ def wrong_records(out: Path, whole: Path) -> Iterator[Fault]:
     ]:
         steps = [r["step"] for r in ours if r["kind"] == "step"]
         yield "records", f"steps {steps} are not those of the undisturbed run, or their numbers are not"
-    kinds = [
-        r["kind"] for r in ours if r["kind"] != "hang"
-    ]  # of the run before, which may have begun nothing
+    kinds = [r["kind"] for r in ours if r["kind"] != "hang"]  # of a start that may have begun nothing
     if kinds.count("start") != 1 or kinds[0] != "start" or kinds.count("end") != 1 or kinds[-1] != "end":
         yield "records", f"not one start and one end: {kinds}"
     saves = [r["step"] for r in ours if r["kind"] == "save"]
