@@ -133,6 +133,7 @@ def write_encoders(target: Path, tensors: Mapping[str, Tensor], about: Mapping[s
     try:
         with writing(target):
             save_file(plain, aside, {_ABOUT: json.dumps(dict(about), sort_keys=True)})
+            aside.chmod(target.parent.stat().st_mode & 0o666)  # safetensors shuts others out
             sync(aside)
             os.replace(aside, target)
             sync(target.parent)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,8 @@ def load_steps(steps: Steps, first: int, total: int, workers: int, cuda: bool) -
         collate_fn=_same,
         pin_memory=cuda,
         worker_init_fn=ignore_in_worker,
+        # Other ways to start them leave loaders behind when the run is killed: they look after another parent.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
     batches = iter(loader)
     try:
