@@ -21,11 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from sightword.config import Config, load
 from sightword.training.caching import forward_backward
 from sightword.training.counting import unlearned
-from sightword.training.engine import make_engine
 from sightword.training.gradients import TermGradients
 from sightword.training.optimizer import gradient_norm, make_optimizer
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.setup import build_pretrainer
+from sightword.training.together.engine import make_engine
 from sightword.words import Batch, Words
 
 _FEW = 4  # rows of the step that warms up

@@ -23,10 +23,10 @@ from _results import append
 from sightword.config import Config, DataConfig
 from sightword.pairs.sources import open_pairs
 from sightword.recipes import models
-from sightword.training import checkpoint
 from sightword.training.optimizer import make_optimizer, named_trainable
 from sightword.training.pretrainer import Pretrainer
-from sightword.training.saver import Saver
+from sightword.training.saving import checkpoint
+from sightword.training.saving.saver import Saver
 from sightword.training.setup import build_pretrainer, make_tokenizer
 
 ABOUT = {"step": 1, "samples": 0, "flops": 0.0}

@@ -152,8 +152,8 @@ def start_of(run: Path) -> dict[str, Any] | None:
 def save_untrained(config: Config) -> None:
     """The baseline: the towers as every arm gets them, scored like any other run."""
     from sightword.evaluation.run import evaluate
-    from sightword.training import checkpoint
     from sightword.training.model import load_model
+    from sightword.training.saving import checkpoint
     from sightword.training.session import begin
 
     out = Path(config.out)

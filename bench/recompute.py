@@ -27,10 +27,10 @@ from sightword.config import Config
 from sightword.pairs.words.tokenizer import ClipTokenizer
 from sightword.recipes import models
 from sightword.training.caching import forward_backward
-from sightword.training.engine import Engine
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.progress import Bar
 from sightword.training.setup import build_pretrainer
+from sightword.training.together.engine import Engine
 from sightword.words import Batch, Words
 
 OBJECTIVES = {"clip": "clip", "slip": "clip + simclr"}

@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 
 from sightword.config import Config
 from sightword.training.loop import resume_training, train
-from sightword.training.parallel import together
+from sightword.training.together.parallel import together
 
 
 def train_together(configs: Sequence[Config], ranks: int) -> None:

@@ -24,7 +24,7 @@ from _moments import Kind  # noqa: E402
 from _torn import torn  # noqa: E402
 from _verdicts import Whole  # noqa: E402
 
-from sightword.training.manifest import FILE, row_of, write_manifest  # noqa: E402
+from sightword.training.saving.manifest import FILE, row_of, write_manifest  # noqa: E402
 
 SEVERAL = (
     "kill: writing a checkpoint", "checkpoint: bit flipped", "loader killed",

@@ -20,12 +20,12 @@ from sightword.config import OptimizerConfig
 from sightword.objectives import catalogue
 from sightword.towers.momentum import Follower
 from sightword.training.caching import cut, forward_backward
-from sightword.training.checkpoint import newest, restore, save
-from sightword.training.engine import Engine
 from sightword.training.optimizer import make_optimizer, named_trainable
 from sightword.training.preparing import prepare
 from sightword.training.pretrainer import Answer, Pretrainer
+from sightword.training.saving.checkpoint import newest, restore, save
 from sightword.training.session import begin
+from sightword.training.together.engine import Engine
 from sightword.words import Batch
 
 MOST = 8  # of every whole-number option

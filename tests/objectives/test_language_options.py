@@ -31,9 +31,9 @@ from sightword.objectives.siglip import Siglip
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.vit import ViT
 from sightword.training.caching import forward_backward
-from sightword.training.engine import Engine
 from sightword.training.loop import train
 from sightword.training.session import begin
+from sightword.training.together.engine import Engine
 from sightword.views import named
 from sightword.words import Masking, Surroundings, Term
 

@@ -17,10 +17,10 @@ from sightword.planning.ledger import Ledger
 from sightword.planning.rehearsal import rehearse
 from sightword.training.caching import forward_backward
 from sightword.training.counting import sample_flops, unlearned
-from sightword.training.engine import Engine
 from sightword.training.optimizer import make_optimizer
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.setup import build_pretrainer
+from sightword.training.together.engine import Engine
 from sightword.words import Batch, Words
 
 ROWS, CONTEXT = 8, 12

@@ -12,9 +12,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from sightword.distributed import rank
-from sightword.training import checkpoint
 from sightword.training.optimizer import named_trainable
-from sightword.training.parallel import whole
+from sightword.training.saving import checkpoint
+from sightword.training.together.parallel import whole
 
 STAGES = (("fsdp", 2), ("ddp", 4), ("fsdp", 4), ("ddp", 2))  # who goes on from whom, after one alone
 

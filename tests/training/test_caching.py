@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from sightword.errors import SightwordError
 from sightword.training.caching import cut, forward_backward, join
-from sightword.training.engine import Engine
 from sightword.training.pretrainer import Answer, Pretrainer
+from sightword.training.together.engine import Engine
 from sightword.words import Batch, Encoded
 
 Gradients = dict[str, Tensor]

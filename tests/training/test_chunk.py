@@ -16,10 +16,10 @@ from sightword.cli import main
 from sightword.config import load
 from sightword.errors import SightwordError
 from sightword.training.caching import cut, forward_backward, join
-from sightword.training.engine import Engine
 from sightword.training.loop import train
 from sightword.training.records import read_records
 from sightword.training.session import Session
+from sightword.training.together.engine import Engine
 
 SLIP = f"clip + {SIMCLR}"
 

@@ -29,7 +29,6 @@ from sightword.config import Config, to_toml
 from sightword.errors import SightwordError
 from sightword.pairs.sources import open_pairs
 from sightword.training.caching import forward_backward
-from sightword.training.engine import Engine
 from sightword.training.feed import open_store
 from sightword.training.flops import step_flops
 from sightword.training.loop import Loop, resume_training, train
@@ -37,6 +36,7 @@ from sightword.training.records import read_records
 from sightword.training.session import Session, begin
 from sightword.training.showing import save_pictures
 from sightword.training.supply import load_steps
+from sightword.training.together.engine import Engine
 from sightword.views import named
 from sightword.words import Batch, Caption, Masking
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from sightword.config import ImageTowerConfig
 from sightword.towers.layer import Layer
 from sightword.training.caching import forward_backward
-from sightword.training.engine import Engine
 from sightword.training.loop import train
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.setup import build_pretrainer
+from sightword.training.together.engine import Engine
 from sightword.words import Batch
 
 DEEP = replace(VIT, layers=(3,), drop_path=0.5)

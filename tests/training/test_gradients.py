@@ -14,9 +14,9 @@ from tiny_runs import BYOL, MAE, RESNET, SIMCLR, VIT, opened, plain
 from torch import Tensor, nn
 
 from sightword.training.caching import cut, forward_backward, join
-from sightword.training.engine import Engine
 from sightword.training.gradients import Agreement, TermGradients
 from sightword.training.pretrainer import Pretrainer
+from sightword.training.together.engine import Engine
 from sightword.words import Batch
 
 Flat = dict[str, Tensor]

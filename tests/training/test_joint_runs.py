@@ -12,9 +12,9 @@ from tiny_runs import TEXT, newest_files, opened, plain, stop_at, tiny
 from torch import Tensor, nn
 
 from sightword.training.caching import cut, forward_backward
-from sightword.training.engine import Engine
 from sightword.training.loop import resume_training, train
 from sightword.training.records import read_records
+from sightword.training.together.engine import Engine
 from sightword.words import Batch
 
 SMALL = "decoder_width=16, decoder_layers=1, decoder_heads=2"

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from sightword.towers.momentum import Follower
 from sightword.training.caching import forward_backward
-from sightword.training.engine import Engine
 from sightword.training.loop import Loop, resume_training, train
 from sightword.training.records import read_records
 from sightword.training.session import Session
+from sightword.training.together.engine import Engine
 from sightword.views import named
 from sightword.words import Encode
 

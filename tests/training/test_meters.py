@@ -13,10 +13,10 @@ from torch import Tensor
 from sightword import collapse
 from sightword.config import OptimizerConfig
 from sightword.training.caching import forward_backward
-from sightword.training.engine import Engine
 from sightword.training.loop import Loop, train
 from sightword.training.meters import ROWS, feature_readings, overhearing, view_readings
 from sightword.training.records import flatten, read_records
+from sightword.training.together.engine import Engine
 from sightword.views import named
 from sightword.words import Caption, Encode, Encoded, Masking, Teacher, View
 

@@ -15,10 +15,10 @@ from sightword.cli import main
 from sightword.config import to_toml
 from sightword.errors import SightwordError
 from sightword.pairs.order import Order
-from sightword.training.checkpoint import newest
 from sightword.training.loop import resume_training, train
 from sightword.training.model import load_model
 from sightword.training.records import read_records
+from sightword.training.saving.checkpoint import newest
 
 POISON = '''
 """Poison: fine until it is not."""

@@ -17,9 +17,9 @@ from sightword.config import Config
 from sightword.errors import SightwordError
 from sightword.objectives import catalogue
 from sightword.objectives.base import Objective
-from sightword.training.checkpoint import newest
 from sightword.training.loop import Loop, resume_training, train
 from sightword.training.records import read_records
+from sightword.training.saving.checkpoint import newest
 from sightword.training.session import begin
 from sightword.views import named
 from sightword.words import Batch

@@ -24,9 +24,9 @@ from tiny_runs import (
 
 from sightword.config import Config, DataConfig, to_toml
 from sightword.errors import SightwordError
-from sightword.training.checkpoint import newest
 from sightword.training.loop import resume_training, train
 from sightword.training.records import read_records
+from sightword.training.saving.checkpoint import newest
 
 LATE = f"clip + {SIMCLR}@50%"
 

@@ -16,11 +16,11 @@ from sightword.objectives.base import Objective
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.momentum import Follower
 from sightword.training.caching import forward_backward
-from sightword.training.checkpoint import newest
-from sightword.training.engine import Engine
 from sightword.training.loop import Loop, train
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
 from sightword.training.records import read_records
+from sightword.training.saving.checkpoint import newest
+from sightword.training.together.engine import Engine
 from sightword.views import named
 from sightword.words import Batch, Caption, Encode, Encoded, ImageFacts, Masking, Surroundings, Term, Words
 

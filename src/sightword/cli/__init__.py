@@ -106,8 +106,8 @@ def _only_resume(flags: given.Train) -> Path:
 
 def _evaluate(flags: given.Evaluate) -> None:
     from sightword.evaluation.run import evaluate
-    from sightword.training import best
     from sightword.training.model import load_model, place_of_scores
+    from sightword.training.saving import best
 
     model, out = load_model(flags.run), place_of_scores(flags.run)
     for score in evaluate(model, out, _parts(flags.on), _parts(flags.tasks), force=flags.force):

@@ -16,7 +16,7 @@ from sightword.planning.sizes import Sizes, measure
 from sightword.training.checks import check, total_steps
 from sightword.training.counting import sample_flops
 from sightword.training.data import own_pairs
-from sightword.training.parallel import too_large_to_copy
+from sightword.training.together.parallel import too_large_to_copy
 
 MFU = 0.3
 WHY_MFU = (

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from sightword.training.parallel import own_part
+from sightword.training.together.parallel import own_part
 
 Bytes = dict[str, int]
 

@@ -15,7 +15,7 @@ from sightword.planning.stage import Kernels, Stage, stage
 from sightword.training.caching import forward_backward
 from sightword.training.gradients import TermGradients
 from sightword.training.optimizer import gradient_norm
-from sightword.training.parallel import sharded
+from sightword.training.together.parallel import sharded
 
 _STEPS = 1000  # of a run whose length does not matter
 

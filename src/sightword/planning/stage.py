@@ -27,13 +27,13 @@ from sightword.planning.sizes import without_contents
 from sightword.towers.momentum import Follower
 from sightword.training.checks import total_steps
 from sightword.training.counting import unlearned
-from sightword.training.engine import Replicated
 from sightword.training.optimizer import make_optimizer
-from sightword.training.parallel import shard
 from sightword.training.plan import EncodingPlan
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.session import Session
 from sightword.training.stepping import Stepper
+from sightword.training.together.engine import Replicated
+from sightword.training.together.parallel import shard
 from sightword.words import Batch, Source, Words
 
 Kernels = Literal["cuda", "cpu"]

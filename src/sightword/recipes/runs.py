@@ -11,9 +11,9 @@ from sightword.pairs.sources import open_pairs
 from sightword.training.data import own_pairs
 from sightword.training.loop import resume_training, train
 from sightword.training.model import Model, load_model
-from sightword.training.ranks import leads
 from sightword.training.records import read_records
 from sightword.training.showing import save_pictures
+from sightword.training.together.ranks import leads
 
 if TYPE_CHECKING:  # evaluation brings scikit-learn along, two seconds that a run pays when it scores
     from sightword.evaluation.scores import Score

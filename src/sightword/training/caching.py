@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightword.towers.batch_norm import still_statistics
-from sightword.training.engine import Engine
 from sightword.training.gradients import TermGradients
 from sightword.training.pretrainer import Answer
+from sightword.training.together.engine import Engine
 from sightword.words import Batch, Encode, Encoded, Words
 
 Encodings = dict[Encode, Encoded]

@@ -6,7 +6,7 @@ import math
 
 from sightword.config import Config
 from sightword.errors import SightwordError
-from sightword.training import best
+from sightword.training.saving import best
 
 
 def check(config: Config, ranks: int) -> None:

@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Any
 
 from sightword.errors import SightwordError
-from sightword.training import ranks
-from sightword.training.best import Best
-from sightword.training.checkpoint import folder_of, prune, save_encoders
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import Records
-from sightword.training.saver import Saver
+from sightword.training.saving.best import Best
+from sightword.training.saving.checkpoint import folder_of, prune, save_encoders
+from sightword.training.saving.saver import Saver
 from sightword.training.session import Session, config_digest
+from sightword.training.together import ranks
 
 State = Mapping[str, int | float]
 

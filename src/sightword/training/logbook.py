@@ -17,12 +17,12 @@ from sightword.errors import SightwordError
 from sightword.towers.joint_space import JointSpace
 from sightword.training.input import STARVED, slowest
 from sightword.training.meters import Readings, scalars
-from sightword.training.parallel import sharded, whole
 from sightword.training.pretrainer import Answer
-from sightword.training.ranks import gathered, leads
 from sightword.training.records import Nowhere, Records, code_version, open_sinks
 from sightword.training.session import Session, config_digest
 from sightword.training.setup import choose_colourer
+from sightword.training.together.parallel import sharded, whole
+from sightword.training.together.ranks import gathered, leads
 from sightword.words import Batch
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from sightword.config import Config, load
 from sightword.errors import SharedError
 from sightword.pairs.remote.transfers import Transfers
-from sightword.training import checkpoint, ranks
 from sightword.training.alarms import Alarms
 from sightword.training.disk import alone_in, write_text
 from sightword.training.feed import Steps, open_store
@@ -30,18 +29,20 @@ from sightword.training.logbook import (
     start_record,
     step_record,
 )
-from sightword.training.lost import lost
 from sightword.training.meters import Stopwatch
 from sightword.training.model import Model
-from sightword.training.parallel import together
 from sightword.training.preparing import prepare
 from sightword.training.progress import Bar
 from sightword.training.records import Records, read_records
+from sightword.training.saving import checkpoint
 from sightword.training.schedule import Schedule
 from sightword.training.session import Session, begin, resume
 from sightword.training.stepping import Stepper
 from sightword.training.supply import Supply, fetched
-from sightword.training.watchdog import Watchdog, last_hang
+from sightword.training.together import ranks
+from sightword.training.together.lost import lost
+from sightword.training.together.parallel import together
+from sightword.training.together.watchdog import Watchdog, last_hang
 from sightword.views.on_device import finished
 from sightword.words import Batch
 

@@ -14,10 +14,10 @@ from sightword.config import Config, load
 from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
 from sightword.towers.joint_space import JointSpace
-from sightword.training.checkpoint import about_encoders, fit
 from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import file_digest
+from sightword.training.saving.checkpoint import about_encoders, fit
 from sightword.training.setup import Equipment, build_encoders, choose_device
 
 _ROWS = 256  # encoded at a time

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightword import distributed
 from sightword.config import OptimizerConfig
-from sightword.training.parallel import own_part, sharded
+from sightword.training.together.parallel import own_part, sharded
 
 _NOT_ZERO = 1e-6  # as torch.nn.utils.clip_grad_norm_
 

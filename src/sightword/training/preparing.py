@@ -10,13 +10,13 @@ import torch
 
 from sightword.objectives.base import Objective
 from sightword.randomness import stream
-from sightword.training import ranks
 from sightword.training.feed import Steps
 from sightword.training.plan import Timetable, make_plan
 from sightword.training.pretrainer import Weighted
 from sightword.training.progress import Bar
 from sightword.training.session import Session
 from sightword.training.supply import Supply, fetched
+from sightword.training.together import ranks
 from sightword.views.on_device import finished
 from sightword.words import Batch
 

@@ -21,17 +21,15 @@ from sightword.pairs.quarantine import Quarantine
 from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
 from sightword.randomness import stream
 from sightword.towers.layer import compile_blocks
-from sightword.training import ranks
-from sightword.training.checkpoint import Saved, newest, restore
 from sightword.training.checks import check, total_steps
 from sightword.training.data import notes_of, own_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
 from sightword.training.feed import Steps
 from sightword.training.optimizer import make_optimizer
-from sightword.training.parallel import own_device, shard, shards
 from sightword.training.plan import Timetable
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.records import check_sinks, digest
+from sightword.training.saving.checkpoint import Saved, newest, restore
 from sightword.training.setup import (
     build_pretrainer,
     choose_colourer,
@@ -39,6 +37,8 @@ from sightword.training.setup import (
     make_tokenizer,
     resolve_precision,
 )
+from sightword.training.together import ranks
+from sightword.training.together.parallel import own_device, shard, shards
 from sightword.views.store import DecodedStore
 
 

@@ -25,9 +25,9 @@ from sightword.towers.build import build_image, build_text
 from sightword.towers.joint import JointTrunk
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.layer import recompute_blocks
-from sightword.training.checkpoint import fit
 from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
+from sightword.training.saving.checkpoint import fit
 from sightword.words import Contrast, Source, Surroundings
 
 _MASK = "mask_token"

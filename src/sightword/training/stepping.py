@@ -7,16 +7,16 @@ import torch
 from sightword import distributed
 from sightword.randomness import stream
 from sightword.training.caching import forward_backward
-from sightword.training.engine import make_engine
 from sightword.training.flops import step_flops
 from sightword.training.gradients import Agreement, TermGradients
 from sightword.training.logbook import Outcome
 from sightword.training.meters import Readings, feature_readings, overhearing, view_readings
 from sightword.training.optimizer import gradient_norm, learning_rate, set_learning_rate
-from sightword.training.parallel import sharded, whole
 from sightword.training.pretrainer import Answer, Encoders, Pretrainer
 from sightword.training.session import Session
 from sightword.training.setup import build_pretrainer
+from sightword.training.together.engine import make_engine
+from sightword.training.together.parallel import sharded, whole
 from sightword.words import Batch
 
 

@@ -30,7 +30,7 @@ from sightword.pairs.remote.ahead import Ahead
 from sightword.training.feed import Steps
 from sightword.training.input import STARVED
 from sightword.training.interrupt import ignore_in_worker
-from sightword.training.ranks import on_this_host
+from sightword.training.together.ranks import on_this_host
 from sightword.views.native.library import current
 from sightword.views.store import MIB
 from sightword.words import Batch
@@ -166,7 +166,7 @@ def load_steps(steps: Steps, first: int, total: int, workers: int, cuda: bool) -
         collate_fn=_same,
         pin_memory=cuda,
         worker_init_fn=ignore_in_worker,
-        # Other ways to start them leave loaders behind when the run is killed: they look after another parent.
+        # Started in other ways they would outlive a run that is killed: they look after another parent.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
     batches = iter(loader)

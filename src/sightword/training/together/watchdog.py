@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 
 from sightword import distributed
 from sightword.errors import SightwordError
-from sightword.training.board import Board, torchruns_board
 from sightword.training.disk import write_text
-from sightword.training.hang import LOST, Verdict, judge
-from sightword.training.lost import lost
-from sightword.training.rollcall import RollCall
-from sightword.training.standing import Standing, main_threads_place, main_threads_stack
+from sightword.training.together.board import Board, torchruns_board
+from sightword.training.together.hang import LOST, Verdict, judge
+from sightword.training.together.lost import lost
+from sightword.training.together.rollcall import RollCall
+from sightword.training.together.standing import Standing, main_threads_place, main_threads_stack
 
 HANG = 75  # the exit status of a hang: EX_TEMPFAIL of sysexits.h, try again
 PATIENT = 6  # times a step's limit, what was announced by `pausing` may take

@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 
 from sightword.distributed import rank, world_size
 from sightword.training.optimizer import named_trainable
-from sightword.training.parallel import own_part
+from sightword.training.together.parallel import own_part
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
 

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from tiny_runs import full_disk, opened, tiny
 
 from sightword.errors import SightwordError
-from sightword.training import checkpoint
-from sightword.training.best import Best, check, told
 from sightword.training.loop import train
 from sightword.training.model import load_model, place_of_scores
 from sightword.training.records import Records
+from sightword.training.saving import checkpoint
+from sightword.training.saving.best import Best, check, told
 from sightword.training.session import Session
 
 NAME = "demo/test_concept/zeroshot/acc1"

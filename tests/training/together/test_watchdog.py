@@ -16,11 +16,11 @@ import pytest
 import torch.distributed as dist
 
 from sightword.errors import SightwordError
-from sightword.training import watchdog
-from sightword.training.board import Board, Unreachable
-from sightword.training.lost import Lost
-from sightword.training.rollcall import RollCall
-from sightword.training.watchdog import HANG, PATIENT, Watchdog, collectives_timeout, last_hang
+from sightword.training.together import watchdog
+from sightword.training.together.board import Board, Unreachable
+from sightword.training.together.lost import Lost
+from sightword.training.together.rollcall import RollCall
+from sightword.training.together.watchdog import HANG, PATIENT, Watchdog, collectives_timeout, last_hang
 
 LIMIT = 0.01  # minutes: 0.6 s
 PATIENCE = 60.0  # seconds for a thread to do something, on a busy machine
@@ -192,7 +192,7 @@ def test_no_hang_no_record(tmp_path: Path) -> None:
 ALONE = """
 import sys, threading
 from pathlib import Path
-from sightword.training.watchdog import Watchdog
+from sightword.training.together.watchdog import Watchdog
 with Watchdog(0.02, Path(sys.argv[1])) as dog:
     dog.beat(0)
     print("ready", flush=True)

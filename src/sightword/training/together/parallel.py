@@ -24,9 +24,9 @@ from sightword.distributed import world_size
 from sightword.errors import LonelyError, SharedError, SightwordError
 from sightword.towers.layer import Layer
 from sightword.towers.momentum import Follower
-from sightword.training.meeting import meet
 from sightword.training.pretrainer import Pretrainer
-from sightword.training.watchdog import collectives_timeout
+from sightword.training.together.meeting import meet
+from sightword.training.together.watchdog import collectives_timeout
 
 _COMING = timedelta(minutes=30)  # that processes wait for each other at the start
 _SHARE = 0.5  # of a device's memory: copies of a model that need more are cut into pieces

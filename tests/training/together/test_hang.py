@@ -14,13 +14,13 @@ from typing import Any
 import torch.distributed as dist
 
 import sightword
-from sightword.training.hang import LOST, Heard, judge
-from sightword.training.standing import Standing, main_threads_place, main_threads_stack, place_of
+from sightword.training.together.hang import LOST, Heard, judge
+from sightword.training.together.standing import Standing, main_threads_place, main_threads_stack, place_of
 
 SILENCE = 30.0
 FREE = Standing(
     rank=0, host="node-a", pid=1, step=118, beats=119, doing="", paused=False, seconds=600.0,
-    own="sightword/training/ranks.py:102 (shared)",
+    own="sightword/training/together/ranks.py:102 (shared)",
     innermost="torch/distributed/distributed_c10d.py:3252 (all_reduce)", collective=True, left="", told=9,
 )  # fmt: skip
 LOADING = {
@@ -41,7 +41,7 @@ def test_who_is_not_in_a_collective_while_others_are() -> None:
     assert verdict.said == (
         "rank 2 on node-b has stood for 600 s at step 118 in sightword/training/supply.py:120 (__next__),"
         " there /usr/lib/queue.py:180 (get); 3 others wait at step 118 in"
-        " sightword/training/ranks.py:102 (shared),"
+        " sightword/training/together/ranks.py:102 (shared),"
         " there torch/distributed/distributed_c10d.py:3252 (all_reduce)"
     )
 
@@ -141,4 +141,4 @@ def test_a_place_in_a_collective() -> None:
 
 def test_the_main_thread_stands_here() -> None:
     assert "test_the_main_thread_stands_here" in "".join(main_threads_stack())
-    assert main_threads_place().innermost.startswith("sightword/training/standing.py")
+    assert main_threads_place().innermost.startswith("sightword/training/together/standing.py")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sightword.training.board import Board, Unreachable
-from sightword.training.hang import LOST, Heard
-from sightword.training.standing import Standing
+from sightword.training.together.board import Board, Unreachable
+from sightword.training.together.hang import LOST, Heard
+from sightword.training.together.standing import Standing
 
 _SHOWN = 3  # ranks whose last words are told
 

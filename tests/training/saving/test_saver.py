@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from tiny_runs import full_disk, opened
 
 from sightword.errors import SightwordError
-from sightword.training import checkpoint, saver, storage
-from sightword.training.saver import Saver
+from sightword.training.saving import checkpoint, saver, storage
+from sightword.training.saving.saver import Saver
 from sightword.training.session import Session
 
 

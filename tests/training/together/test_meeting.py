@@ -16,14 +16,14 @@ import torch.multiprocessing as mp
 from torch.distributed import PrefixStore, Store, TCPStore
 
 from sightword.errors import SightwordError
-from sightword.training import meeting
+from sightword.training.together import meeting
 
 SHORT = timedelta(seconds=60)
 # Every rank but 0 takes its time, so that it would find addresses of the dead; rank 1 ends the first start.
 PROGRAM = """
 import datetime, os, time
 import torch, torch.distributed as dist
-from sightword.training.meeting import meet
+from sightword.training.together.meeting import meet
 rank, again = int(os.environ["RANK"]), int(os.environ["TORCHELASTIC_RESTART_COUNT"])
 time.sleep(0.3 * rank)
 patience = datetime.timedelta(seconds=60)

@@ -17,8 +17,8 @@ from tiny_runs import BYOL, MAE, RESNET, SIMCLR, full_disk, newest_files, opened
 
 from sightword.config import to_toml
 from sightword.errors import SightwordError
-from sightword.training import checkpoint, storage
 from sightword.training.loop import resume_training, train
+from sightword.training.saving import checkpoint, storage
 from sightword.training.session import Session
 
 Saved = Callable[[int], Path]

@@ -14,9 +14,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from sightword.errors import SharedError, SightwordError
-from sightword.training import ranks
-from sightword.training.parallel import own_device
-from sightword.training.ranks import News
+from sightword.training.together import ranks
+from sightword.training.together.parallel import own_device
+from sightword.training.together.ranks import News
 
 
 def fail(said: str) -> Any:

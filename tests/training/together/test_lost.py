@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from sightword.errors import SightwordError
-from sightword.training.lost import Lost, lost
+from sightword.training.together.lost import Lost, lost
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 
 from sightword.config import Config
 from sightword.errors import SightwordError, unknown
-from sightword.training.checkpoint import about_encoders, write_encoders
 from sightword.training.disk import write_text
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import read_records
+from sightword.training.saving.checkpoint import about_encoders, write_encoders
 
 WEIGHTS, NOTE = "model-best.safetensors", "best.json"
 _KEPT = ("value", "low", "high", "n")

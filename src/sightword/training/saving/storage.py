@@ -34,11 +34,11 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from sightword.errors import SightwordError
-from sightword.training import index
 from sightword.training.disk import sync, writing
-from sightword.training.index import Entry, Piece
-from sightword.training.manifest import FILE as MANIFEST
-from sightword.training.manifest import STATE, Row, row_of, write_manifest
+from sightword.training.saving import index
+from sightword.training.saving.index import Entry, Piece
+from sightword.training.saving.manifest import FILE as MANIFEST
+from sightword.training.saving.manifest import STATE, Row, row_of, write_manifest
 
 
 class Writer(StorageWriter):

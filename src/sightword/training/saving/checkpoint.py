@@ -27,13 +27,13 @@ from torch import Tensor, nn
 
 from sightword.errors import SharedError, SightwordError
 from sightword.training.disk import sync, writing
-from sightword.training.index import Entry, read_index
-from sightword.training.manifest import STATE, fault
 from sightword.training.optimizer import named_trainable
 from sightword.training.pretrainer import Encoders
-from sightword.training.ranks import leads
-from sightword.training.staging import MODEL, OPTIMIZER, Planner, Staged, Staging
-from sightword.training.storage import Reader, Writer
+from sightword.training.saving.index import Entry, read_index
+from sightword.training.saving.manifest import STATE, fault
+from sightword.training.saving.staging import MODEL, OPTIMIZER, Planner, Staged, Staging
+from sightword.training.saving.storage import Reader, Writer
+from sightword.training.together.ranks import leads
 
 _ABOUT = "sightword"
 Shapes = Mapping[str, tuple[int, ...]]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sightword.training.standing import Standing
+from sightword.training.together.standing import Standing
 
 LOST = "it lost the others"  # why a rank left that is not to blame
 _SHOWN = 8  # ranks in a line

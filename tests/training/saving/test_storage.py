@@ -15,11 +15,11 @@ from resharding import STAGES, Small, everything, made, passes_on, train
 from safetensors.torch import load_file, save_file
 
 from sightword.errors import SightwordError
-from sightword.training import checkpoint
-from sightword.training.index import FILE, Entry, Piece, read_index, to_json
-from sightword.training.manifest import FILE as MANIFEST
-from sightword.training.manifest import row_of, write_manifest
-from sightword.training.storage import read_whole
+from sightword.training.saving import checkpoint
+from sightword.training.saving.index import FILE, Entry, Piece, read_index, to_json
+from sightword.training.saving.manifest import FILE as MANIFEST
+from sightword.training.saving.manifest import row_of, write_manifest
+from sightword.training.saving.storage import read_whole
 
 
 def saved_by(out: Path, model: Small, optimizer: torch.optim.AdamW, step: int) -> checkpoint.Saved:

@@ -12,8 +12,8 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from sightword.distributed import world_size
-from sightword.training.parallel import sharded
 from sightword.training.pretrainer import Answer, Pretrainer
+from sightword.training.together.parallel import sharded
 from sightword.words import Batch, Encode, Encoded
 
 # Both are meant: buffers need no broadcast, and late objectives leave parameters out.
