@@ -12,7 +12,7 @@ from tiny_runs import BYOL, MAE, RESNET, SIMCLR, TEXT, VIT, opened
 
 from sightword.config import ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.training.caching import cut
-from sightword.training.flops import step_flops
+from sightword.training.flops import step_flops, unreached
 from sightword.training.session import Session
 
 
@@ -120,3 +120,14 @@ def test_later_objectives_cost_nothing_before(tmp_path: Path, data: Path) -> Non
     assert step_flops(session.model, batch, 0.49, 1) == step_flops(plain.model, batch, 0.0, 1)
     assert step_flops(session.model, batch, 0.5, 1) > step_flops(session.model, batch, 0.49, 1)
     assert TEXT.layers == 1
+
+
+def test_parameters_that_no_gradient_reaches_are_named(tmp_path: Path, data: Path) -> None:
+    """The head of a late objective, until it counts; and the model is left as it was."""
+    session = opened(tmp_path / "run", data, f"clip + {SIMCLR}@50%")
+    batch = session.steps(None)[5]
+    early, late = (unreached(session.model, batch, progress) for progress in (0.0, 0.5))
+    assert late == []
+    assert early
+    assert all(name.startswith("objectives.simclr.projector.") for name in early)
+    assert all(parameter.grad is None for parameter in session.model.parameters())

@@ -65,7 +65,8 @@ def _step(run: Stage, metered: bool) -> None:
     asked = metered and not sharded(model)
     meter = _Meter(model.encoders.towers["image"], run.imagination) if asked else None
     with ledger.purpose(purposes.BACKWARD):
-        forward_backward(stepper.engine, run.batch, progress, session.chunks, stepper.autocast, meter)
+        engine = stepper.engine(run.step, run.batch)
+        forward_backward(engine, run.batch, progress, session.chunks, stepper.autocast, meter)
         del meter
         gradient_norm(model, session.config.optimizer.grad_clip)
     with ledger.purpose(purposes.OPTIMIZER):

@@ -32,7 +32,7 @@ from sightword.training.plan import EncodingPlan
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.session import Session
 from sightword.training.stepping import Stepper
-from sightword.training.together.engine import Replicated
+from sightword.training.together.engine import Replicated, make_engine
 from sightword.training.together.parallel import shard
 from sightword.words import Batch, Source, Words
 
@@ -92,9 +92,10 @@ def stage(
         pretence.enter_context(imagination)
         pretence.enter_context(told_apart(model, session.progress(step), ledger))
         with ledger.purpose(purposes.BUCKETS):
-            stepper = Stepper(session)
-        if isinstance(stepper.engine, Replicated):
-            stepper.engine.entry.register_comm_hook(None, lambda _, bucket: _sent(bucket))
+            engine = make_engine(model)
+        stepper = Stepper(session, engine)
+        if isinstance(engine, Replicated):
+            engine.entry.register_comm_hook(None, lambda _, bucket: _sent(bucket))
         yield Stage(session, stepper, batch, step, imagination)
 
 

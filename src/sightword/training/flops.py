@@ -45,6 +45,19 @@ def step_flops(model: Pretrainer, batch: Batch, progress: float, chunks: int) ->
     return (forward + backward + again) * len(batch.keys) / len(few.keys)
 
 
+def unreached(model: Pretrainer, batch: Batch, progress: float) -> list[str]:
+    """The parameters that train but get no gradient at this share of training, by name.
+
+    Args:
+        model: is left as it is.
+        batch: of the step; a few of its rows are tried.
+        progress: share of training done, 0 to 1: it decides which objectives count.
+    """
+    probe = copy.deepcopy(model)
+    probe(cut(batch, _telling_rows(batch)), progress).total.backward()
+    return [name for name, p in probe.named_parameters() if p.requires_grad and p.grad is None]
+
+
 def _counted(work: Callable[[], T]) -> tuple[T, int]:
     with FlopCounterMode(display=False) as counter:
         done = work()

@@ -7,7 +7,7 @@ import torch
 from sightword import distributed
 from sightword.randomness import stream
 from sightword.training.caching import forward_backward
-from sightword.training.flops import step_flops
+from sightword.training.flops import step_flops, unreached
 from sightword.training.gradients import Agreement, TermGradients
 from sightword.training.logbook import Outcome
 from sightword.training.meters import Readings, feature_readings, overhearing, view_readings
@@ -15,17 +15,22 @@ from sightword.training.optimizer import gradient_norm, learning_rate, set_learn
 from sightword.training.pretrainer import Answer, Encoders, Pretrainer
 from sightword.training.session import Session
 from sightword.training.setup import build_pretrainer
-from sightword.training.together.engine import make_engine
+from sightword.training.together.engine import Engine, make_engine
 from sightword.training.together.parallel import sharded, whole
 from sightword.words import Batch
 
 
 class Stepper:
-    """Takes the steps of an opened run, in all its processes together."""
+    """Takes the steps of an opened run, in all its processes together.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: the run.
+        engine: calls its model; None to make one at the first step.
+    """
+
+    def __init__(self, session: Session, engine: Engine | None = None) -> None:
         self.session, self.model = session, session.model
-        self.engine = make_engine(session.model)
+        self._engine = engine
         self.autocast = torch.autocast(
             session.device.type, dtype=torch.bfloat16, enabled=session.config.precision == "bf16"
         )
@@ -48,6 +53,20 @@ class Stepper:
         return Outcome(
             answer, loss, lr, float(gradient_norm(self.model, config.optimizer.grad_clip)), readings
         )
+
+    def engine(self, step: int, batch: Batch) -> Engine:
+        """What calls the model; made at the first step, when it can be seen what a backward pass reaches."""
+        if self._engine is None:
+            self._engine = make_engine(self.model, lambda: self._partial(step, batch))
+        return self._engine
+
+    def _partial(self, step: int, batch: Batch) -> bool:
+        """Whether backward passes leave parameters out: those of late objectives, and those of heads where a
+        step in chunks ends in a pass through the towers alone."""
+        late = any(weighted.start > 0 for weighted in self.model.weighted)
+        if late or self.session.chunks > 1:
+            return True
+        return bool(unreached(self.model, batch, self.session.progress(step)))
 
     def update(self, step: int) -> None:
         """Move the weights by the gradient, and what follows the weights."""
@@ -74,14 +93,15 @@ class Stepper:
 
     def _answer(self, step: int, batch: Batch, measured: bool, gradients: bool) -> tuple[Answer, Readings]:
         progress, chunks = self.session.progress(step), self.session.chunks
+        engine = self.engine(step, batch)
         if not measured:
-            return forward_backward(self.engine, batch, progress, chunks, self.autocast), Readings()
+            return forward_backward(engine, batch, progress, chunks, self.autocast), Readings()
         encoders = self.model.encoders
         # Of a model in pieces no gradient of a term by itself can be had: its parameters come and go.
         asked = gradients and not sharded(self.model)
         meter = TermGradients(encoders.towers["image"]) if asked else None
         with overhearing(encoders.joint) as heard:
-            answer = forward_backward(self.engine, batch, progress, chunks, self.autocast, meter)
+            answer = forward_backward(engine, batch, progress, chunks, self.autocast, meter)
         features = feature_readings(answer.encoded, heard)
         views = view_readings(answer.encoded, {w.name: w.wants for w in self.model.active(progress)})
         return answer, Readings(features, views, meter.read() if meter else Agreement())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,14 +43,18 @@ class Engine:
 
 
 class Replicated(Engine):
-    """A copy of the model in each process, and gradients averaged by DistributedDataParallel."""
+    """A copy of the model in each process, and gradients averaged by DistributedDataParallel.
 
-    def __init__(self, model: Pretrainer) -> None:
+    Args:
+        model: what trains.
+        partial: whether a backward pass may leave parameters out, which torch then looks for each time.
+    """
+
+    def __init__(self, model: Pretrainer, partial: bool = True) -> None:
         super().__init__(model)
-        # Objectives may begin late, and a step in chunks ends in a pass through the towers alone: which
-        # parameters a backward pass reaches differs. Buffers need no broadcast: batch norms synchronise.
+        # Buffers need no broadcast: batch norms synchronise.
         self.entry = DistributedDataParallel(
-            _Entry(model), broadcast_buffers=False, find_unused_parameters=True
+            _Entry(model), broadcast_buffers=False, find_unused_parameters=partial
         )
 
     def forward(self, batch: Batch, progress: float) -> Answer:
@@ -93,8 +97,8 @@ class _Entry(nn.Module):
         return call(*args, **kwargs)
 
 
-def make_engine(model: Pretrainer) -> Engine:
-    """The way to call this model in this run."""
+def make_engine(model: Pretrainer, partial: Callable[[], bool] = lambda: True) -> Engine:
+    """The way to call this model in this run; `partial` is asked where it matters, see `Replicated`."""
     if sharded(model):
         return Sharded(model)
-    return Replicated(model) if world_size() > 1 else Engine(model)
+    return Replicated(model, partial()) if world_size() > 1 else Engine(model)

@@ -87,9 +87,12 @@ def hosts_first(work: Callable[[], T]) -> T:
     """
     if world_size() == 1:
         return work()
-    answer = all_well(work) if _leads_host() else all_well(_nothing)
-    again = all_well(work) if not _leads_host() else all_well(_nothing)
-    return cast("T", answer if _leads_host() else again)
+    if not _leads_host():
+        _raise_any(None)
+        return all_well(work)
+    answer = all_well(work)
+    _raise_any("")
+    return answer
 
 
 @dataclass(frozen=True)
@@ -130,23 +133,20 @@ def shared(news: News) -> News:
     return news
 
 
-def _raise_any(fault: str) -> None:
+def _raise_any(fault: str | None) -> None:
+    """Every process's own fault; "" where it met none, and None where it has not tried."""
     faults = gathered(fault)
     if any(faults):
         raise SharedError(_named(faults))
 
 
-def _named(faults: Sequence[str]) -> str:
+def _named(faults: Sequence[str | None]) -> str:
     """One line of several processes' errors: who met it is told unless all did."""
     met = [number for number, fault in enumerate(faults) if fault]
-    if len(set(faults)) == 1:
-        return faults[0]
-    return f"process {met[0]} of {len(faults)}: {faults[met[0]]}"
+    told = str(faults[met[0]])
+    same = {fault for fault in faults if fault is not None} == {told}
+    return told if same else f"process {met[0]} of {len(faults)}: {told}"
 
 
 def _leads_host() -> bool:
     return os.environ.get("LOCAL_RANK", str(rank())) == "0"
-
-
-def _nothing() -> None:
-    return None
