@@ -206,7 +206,8 @@ class Watcher:
 
         def watched(supply: Supply) -> Any:
             batch = given(supply)
-            prepared = "preparing" in sys._getframe(1).f_code.co_filename
+            callers = sys._getframe(1), sys._getframe(2)  # through `fetched`
+            prepared = any("preparing" in frame.f_code.co_filename for frame in callers)
             self._given(batch, "prepare" if prepared else "batch")
             return batch
 

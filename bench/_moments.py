@@ -85,6 +85,8 @@ def aimed(room: Room, chance: Random, wanted: Callable[[Line], bool], do: str = 
     first = room.start if room.begun else -1
     due = [e for e in room.events if wanted(e) and e["after"] >= first]
     near = [e for e in due if e["after"] <= room.start + 2 * room.every] or due
+    if not near:
+        return Fault()  # too late in this run for such a moment: it goes on undisturbed
     return Fault(aims=(_aim(room, chance.choice(near), do),))
 
 

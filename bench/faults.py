@@ -133,7 +133,7 @@ class Campaign:
             if "disk full" in drawn.kinds and not stack.enter_context(small_disk(life.out.parent, MEGABYTES)):
                 drawn = drawn.without("disk full")
             self._go_through(life, drawn.kinds, chance)
-            if self.keep:
+            if self.keep and life.out.is_dir():
                 shutil.copytree(life.out, folder / "run", dirs_exist_ok=True)
         if not self.keep and not any(one.wrong for one in life.suffered):
             shutil.rmtree(folder)
@@ -146,6 +146,8 @@ class Campaign:
                 life.suffer(kind, chance)
             life.finish()
         except Exception:  # of the campaign itself: the other runs go on
+            if not life.suffered:
+                raise
             life.everyone("lost", f"the campaign failed: {traceback.format_exc()}")
 
     def _stop(self) -> None:

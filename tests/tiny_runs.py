@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from small_shard import write_tar
+from torch import Tensor
 
 from sightword.config import (
     Config,
@@ -27,6 +28,9 @@ from sightword.config import (
     TextTowerConfig,
 )
 from sightword.training.model import Model
+from sightword.training.saving.index import read_index
+from sightword.training.saving.staging import MODEL
+from sightword.training.saving.storage import read_whole
 from sightword.training.session import Session, begin
 
 VIT = ImageTowerConfig(kind="vit", size=16, width=24, layers=(1,), heads=2, patch_size=4)
@@ -117,3 +121,10 @@ def full_disk(limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def saved_model(checkpoint: Path) -> dict[str, Tensor]:
+    """What a checkpoint holds of the model, by the names of its state dict."""
+    index = read_index(checkpoint)
+    own = {name: entry for name, entry in index.items() if name.startswith(MODEL)}
+    return {name.removeprefix(MODEL): tensor for name, tensor in read_whole(checkpoint, own).items()}

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from fake_encoders import AROUND, IMAGE, fake_batch, fake_encodings
-from safetensors.torch import load_file
 from small_shard import small_shard
 
 from sightword import masking
@@ -170,11 +169,7 @@ def test_a_tiny_run_learns_and_its_counts_are_saved(tmp_path: Path, objective: s
     assert sum(losses[-5:]) < sum(losses[:5])
     if "classify" in objective:
         newest = max((out / "checkpoints").glob("step-*"))
-        counts = {
-            k.rpartition(".")[2]: v
-            for k, v in load_file(newest / "model.safetensors").items()
-            if ".words." in k
-        }
+        counts = {k.rpartition(".")[2]: v for k, v in saved_model(newest).items() if ".words." in k}
         assert int(counts["captions"]) == 20 * 16  # each step's captions once
         assert 0 < int(counts["documents"].max()) <= 20 * 16
 

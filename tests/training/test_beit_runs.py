@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from tiny_runs import shard, tiny
+from tiny_runs import saved_model, shard, tiny
 from torch import Tensor
 
 from sightword.towers.visual_tokenizer import VqTokenizer
@@ -23,7 +22,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def checkpoints(out: Path) -> list[dict[str, Tensor]]:
-    return [load_file(f) for f in sorted(out.glob("checkpoints/step-*/model.safetensors"))]
+    return [saved_model(folder) for folder in sorted(out.glob("checkpoints/step-*"))]
 
 
 def of_tokenizer(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

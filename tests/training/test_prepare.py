@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from tiny_runs import assert_same_tensors, newest_files, opened, shard, tiny
+from tiny_runs import assert_same_tensors, newest_files, opened, saved_model, shard, tiny
 
 from sightword.config import Config
 from sightword.errors import SightwordError
@@ -83,15 +82,15 @@ def mean_colour(batches: list[Batch]) -> torch.Tensor:
     return (images.sum(dim=(0, 2, 3)) / (len(images) * 16 * 16 * 255)).float()
 
 
-def fitted(file: Path) -> dict[str, torch.Tensor]:
+def fitted(checkpoint: Path) -> dict[str, torch.Tensor]:
     prefix = "objectives.palette."
-    return {k.removeprefix(prefix): v for k, v in load_file(file).items() if k.startswith(prefix)}
+    return {k.removeprefix(prefix): v for k, v in saved_model(checkpoint).items() if k.startswith(prefix)}
 
 
 def end(out: Path) -> dict[str, torch.Tensor]:
     saved, _ = newest(out)
     assert saved is not None
-    return fitted(saved.path / "model.safetensors")
+    return fitted(saved.path)
 
 
 def losses(out: Path) -> list[dict[str, float]]:
@@ -146,7 +145,7 @@ def test_its_result_is_saved_before_the_first_step(
     saved, complaints = newest(tmp_path / "run")
     assert saved is not None
     assert (saved.step, complaints) == (0, [])
-    tensors = load_file(saved.path / "model.safetensors")
+    tensors = saved_model(saved.path)
     moved = {name for name in tensors if not torch.equal(tensors[name], untrained[name])}
     assert moved == {f"objectives.palette.{name}" for name in ("mean", "looks", "chance")}
 
@@ -269,7 +268,7 @@ def test_two_objectives_prepare_one_after_the_other(tmp_path: Path, data: Path, 
     assert not any(call.saved for call in calls), "what is saved has both"
     saved, _ = newest(out)
     assert saved is not None
-    tensors = load_file(saved.path / "model.safetensors")
+    tensors = saved_model(saved.path)
     assert [int(tensors[f"objectives.{name}.looks"]) for name in ("palette", "palette-2")] == [1, 1]
 
 

@@ -43,8 +43,12 @@ def records(run: Path) -> list[dict]:
 
 
 def test_the_kinds_come_in_their_order(records: list[dict]) -> None:
-    assert [r["kind"] for r in records] == ["start", *["step"] * 4, "save", *["step"] * 2, "save", "end"]
-    assert [r["step"] for r in records] == [0, 1, 2, 3, 4, 4, 5, 6, 6, 6]
+    """A save is noted when it is published, which may be some steps after it was begun."""
+    saves = [r["step"] for r in records if r["kind"] == "save"]
+    others = [r for r in records if r["kind"] != "save"]
+    assert saves == [4, 6]
+    assert [r["kind"] for r in others] == ["start", *["step"] * 6, "end"]
+    assert [r["step"] for r in others] == [0, 1, 2, 3, 4, 5, 6, 6]
 
 
 def test_the_start_says_what_is_compared(records: list[dict], data: Path) -> None:

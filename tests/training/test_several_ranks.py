@@ -25,8 +25,7 @@ from sightword.training.saving.storage import read_whole
 # The paper's rate for CLIP, and clipping that bites at every step. Biases before a softmax or a batch norm
 # have a gradient of 0 but for rounding, which AdamW would scale up to whole steps: `eps` is above that.
 LEARNING = OptimizerConfig(lr=5e-4, wd=0.1, warmup=0.2, grad_clip=0.5, ema=0.9, eps=1e-5)
-# Layers that drop rows, and convolutions with batch norm before them.
-DEEP = ImageTowerConfig(size=16, width=24, layers=(2,), heads=2, patch_size=4, stem="conv", drop_path=0.3)
+DEEP = ImageTowerConfig(size=16, width=24, layers=(2,), heads=2, patch_size=4, drop_path=0.3)
 
 SHORT: dict[str, dict[str, Value]] = {"beit": {"tokenizer_steps": 2}}  # what is trained before the first step
 
@@ -36,7 +35,7 @@ SUMS = (
     (["clip", "simclr", "mocov3", "mae"], {"late": "mae"}),
     (["siglip", "byol", "self-distillation", "masked-prediction"], {"chunk": 1}),
     (["mae-clip", "m3ae", "beit"], {}),
-    # Batch norm inside the tower; convolutions, dropped paths and chunks.
+    # Batch norm inside the tower, which in chunks would see others in each process; dropped paths in chunks.
     (["clip", "simclr"], {"image": RESNET}),
     (["clip", "byol"], {"image": DEEP, "chunk": 2}),
 )

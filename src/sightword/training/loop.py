@@ -245,6 +245,7 @@ class Loop:
 
     def _give_up(self, step: int, batch: Batch, outcome: Outcome) -> None:
         """Stop before weights are spoilt."""
+        self.keeper.saver.wait()  # what is being saved is the last good one
         report, file = bad_step(step, batch, outcome), self.out / "bad_step.json"
         ranks.first(lambda: write_text(file, json.dumps(report, indent=1)))
         saved, _ = ranks.first(lambda: checkpoint.newest(self.out, quiet=True))
