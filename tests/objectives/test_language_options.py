@@ -12,6 +12,7 @@ import pytest
 import torch
 from fake_encoders import AROUND, IMAGE, fake_batch, fake_encodings
 from small_shard import small_shard
+from tiny_runs import saved_model
 
 from sightword import masking
 from sightword.config import (
