@@ -233,14 +233,16 @@ def _unpacked(answers: Iterator[Batch | SightwordError]) -> Iterator[Batch]:
             answer = next(answers)
         except StopIteration:
             return
+        except (ConnectionError, EOFError) as error:  # it died while it handed a batch over
+            raise _dead(error) from error
         if isinstance(answer, SightwordError):
             raise answer
         yield answer
 
 
-def _dead(error: RuntimeError) -> SightwordError:
+def _dead(error: Exception) -> SightwordError:
     return SightwordError(
-        f"a loader process died ({str(error).splitlines()[0]}), often for want of memory"
+        f"a loader process died ({(str(error) or repr(error)).splitlines()[0]}), often for want of memory"
         " (in a container, of shared memory: --shm-size); go on with fewer --workers"
     )
 
