@@ -212,6 +212,9 @@ def _of_checkpoint(index: Path) -> dict[str, Tensor]:
 
 
 def _joined(folder: Path, entry: Mapping[str, Any]) -> Tensor:
+    held = sum(math.prod(piece["sizes"]) for piece in entry["pieces"])
+    if held != math.prod(entry["shape"]):
+        raise ValueError(f"its pieces hold {held} numbers of {math.prod(entry['shape'])}")
     whole = torch.empty(entry["shape"], dtype=getattr(torch, entry["dtype"]))
     for piece in entry["pieces"]:
         place = tuple(slice(o, o + n) for o, n in zip(piece["offsets"], piece["sizes"], strict=True))
