@@ -71,9 +71,7 @@ def main() -> None:
     print(text)
     if given.write:
         write_into(given.write, text)
-    for one in suffered:
-        for what, why in one.wrong:
-            print(f"run {one.life} ({one.shape}) {one.kind}: {one.what}\n    {what}: {why}")
+    print("\n".join(_reasons(suffered)))
     if kept:
         print(f"files: {kept}")
     append(given.out, "faults", rows, runs=len(lives), seed=given.seed, quick=given.quick)
@@ -158,7 +156,16 @@ class Campaign:
 
     def _line(self, drawn: Drawn, suffered: Sequence[Suffered]) -> str:
         wrong = sum(bool(one.wrong) for one in suffered)
-        return f"run {drawn.number} ({drawn.shape}): {len(suffered)} faults, {wrong} with something wrong"
+        told = f"run {drawn.number} ({drawn.shape}): {len(suffered)} faults, {wrong} with something wrong"
+        return "\n".join([told, *_reasons(suffered)])
+
+
+def _reasons(suffered: Sequence[Suffered]) -> list[str]:
+    return [
+        f"run {one.life} ({one.shape}) {one.kind}: {one.what}\n    {what}: {why}"
+        for one in suffered
+        for what, why in one.wrong
+    ]
 
 
 def _summary(lives: Sequence[Drawn], suffered: Sequence[Suffered], seed: int, seconds: float) -> str:

@@ -27,10 +27,10 @@ from sightword.config import (
     OptimizerConfig,
     TextTowerConfig,
 )
+from sightword.pieces.index import read_index
+from sightword.pieces.reading import read_whole
 from sightword.training.model import Model
-from sightword.training.saving.index import read_index
 from sightword.training.saving.staging import MODEL
-from sightword.training.saving.storage import read_whole
 from sightword.training.session import Session, begin
 
 VIT = ImageTowerConfig(kind="vit", size=16, width=24, layers=(1,), heads=2, patch_size=4)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pieces_on_disk import checkpoint_of
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -129,10 +130,8 @@ def test_its_state_dict_as_safetensors_and_a_runs_checkpoint_do_as_well(
     first.load(file)
     save_file(encoder.state_dict(), tmp_path / "published.safetensors")
     second.load(tmp_path / "published.safetensors")
-    folder = tmp_path / "run" / "checkpoints" / "step-00000003"
-    folder.mkdir(parents=True)
     kept = {f"objectives.beit.tokenizer.{name}": t for name, t in first.state_dict().items()}
-    save_file(kept | {"objectives.beit.head.weight": torch.zeros(2)}, folder / "model.safetensors")
+    checkpoint_of(tmp_path / "run", 3, kept | {"objectives.beit.head.weight": torch.zeros(2)})
     third.load(tmp_path / "run")
     for other in (second, third):
         for name, tensor in first.state_dict().items():

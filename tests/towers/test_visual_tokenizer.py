@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
+from pieces_on_disk import checkpoint_of
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -197,16 +199,28 @@ def test_it_is_found_in_a_file_and_in_a_run(tmp_path: Path) -> None:
     save_file(made.state_dict(), file)
     saved = {f"objectives.beit-2.tokenizer.{name}": t for name, t in made.state_dict().items()}
     for step, scale in ((5, 0.0), (10, 1.0)):  # the newest counts
-        folder = tmp_path / "run" / "checkpoints" / f"step-{step:08d}"
-        folder.mkdir(parents=True)
         others = {"encoders.joint.logit_scale": torch.zeros(1), "objectives.beit-2.head.bias": torch.zeros(3)}
         tensors = {name: scale * t for name, t in saved.items()}
-        save_file(tensors | others, folder / "model.safetensors")
+        checkpoint_of(tmp_path / "run", step, tensors | others)
     for place in (file, tmp_path / "run"):
         other = tokenizer(seed=4)
         other.load(place)
         assert torch.equal(other(pictures()), made(pictures()))
         assert float(other.explained) == 0.5
+
+
+def test_a_checkpoint_that_lacks_a_piece_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint_of(tmp_path, 5, {f"tokenizer.{n}": t for n, t in tokenizer().state_dict().items()})
+    index = json.loads((folder / "index.json").read_text())
+    index["model/tokenizer.codebook.codes"]["pieces"].pop()
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(SightwordError, match=r"the pieces of .*codes' do not make up its shape \[64, 8\]"):
+        tokenizer().load(tmp_path)
+    (folder / "rank-00001.safetensors").unlink()
+    index.pop("model/tokenizer.codebook.codes")
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(SightwordError, match=r"rank-00001.safetensors' cannot be read"):
+        tokenizer().load(tmp_path)
 
 
 def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from torch import Tensor
 from sightword.config import Config, ImageTowerConfig, OptimizerConfig
 from sightword.objectives import catalogue
 from sightword.objectives.grammar import Value
+from sightword.pieces.index import read_index
+from sightword.pieces.reading import read_whole
 from sightword.training.saving.checkpoint import newest
-from sightword.training.saving.index import read_index
 from sightword.training.saving.staging import MODEL
-from sightword.training.saving.storage import read_whole
 
 # The paper's rate for CLIP, and clipping that bites at every step. Biases before a softmax or a batch norm
 # have a gradient of 0 but for rounding, which AdamW would scale up to whole steps: `eps` is above that.

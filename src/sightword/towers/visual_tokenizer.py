@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -19,11 +17,11 @@ from sightword import distributed
 from sightword.errors import SightwordError
 from sightword.losses.restoring import quantised_reconstruction
 from sightword.masking import patchify, unpatchify
+from sightword.pieces.reading import newest_model
 from sightword.towers.codebook import Codebook
 
 _LR = 3e-3  # of the tokenizer's Adam, falling to 0 by a half cosine
 _RECENT = 0.9  # momentum of `explained`
-_MODEL = "model/"  # before the names of the model's tensors in a checkpoint
 _LEARNT = 64  # pictures a step: how well it learns does not depend on the run's batch size
 _ROWS = 256  # pictures through the network at once, where no gradient is wanted
 
@@ -191,36 +189,11 @@ def read_weights(place: Path) -> dict[str, Tensor]:
     if not place.exists():
         raise SightwordError(f"there is no file or run '{place}'; give its path, or try other weights")
     if place.is_dir():
-        saved = sorted(place.glob("checkpoints/step-*/index.json"))
-        if not saved:
-            raise SightwordError(f"'{place}' holds no checkpoint; give a run that has saved, or a file")
-        return _of_checkpoint(saved[-1])
+        return newest_model(place)
     try:
         return load_file(place)
     except (OSError, SafetensorError) as error:
         raise SightwordError(f"'{place}' is no readable safetensors file: {error}; try another") from error
-
-
-def _of_checkpoint(index: Path) -> dict[str, Tensor]:
-    """The model's tensors, put together from the pieces that the index of a checkpoint names."""
-    try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
-        own = {name: entry for name, entry in entries.items() if name.startswith(_MODEL)}
-        return {name.removeprefix(_MODEL): _joined(index.parent, entry) for name, entry in own.items()}
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise SightwordError(f"'{index.parent}' is no readable checkpoint: {error!r}; try another") from error
-
-
-def _joined(folder: Path, entry: Mapping[str, Any]) -> Tensor:
-    held = sum(math.prod(piece["sizes"]) for piece in entry["pieces"])
-    if held != math.prod(entry["shape"]):
-        raise ValueError(f"its pieces hold {held} numbers of {math.prod(entry['shape'])}")
-    whole = torch.empty(entry["shape"], dtype=getattr(torch, entry["dtype"]))
-    for piece in entry["pieces"]:
-        place = tuple(slice(o, o + n) for o, n in zip(piece["offsets"], piece["sizes"], strict=True))
-        with safe_open(folder / Path(piece["file"]).name, "pt") as file:
-            whole[place] = file.get_tensor(piece["key"])
-    return whole
 
 
 def stripped(tensors: Mapping[str, Tensor], landmark: str) -> dict[str, Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType, TracebackType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ECHO = 5.0  # seconds in which torchrun hands on what a queue has sent to every process already
+_GONE = 1.0  # seconds
 
 
 class Interrupt:
@@ -47,7 +49,19 @@ class Interrupt:
         signal.signal(one, self._before.pop(one))  # type: ignore[arg-type]
 
 
-def ignore_in_worker(worker: int) -> None:
-    """Loader workers leave signals to their parent: it needs their batches until it has saved."""
+def in_worker(worker: int) -> None:
+    """Loader workers leave signals to their parent: it needs their batches until it has saved.
+
+    One whose parent is gone has nothing to tell: its connections break, and Python's threads print that.
+    """
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_IGN)
+    parent, told = os.getppid(), sys.excepthook
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, OSError | EOFError):
+            time.sleep(_GONE)  # a process that ends closes its connections before it is gone
+        if os.getppid() == parent:
+            told(kind, error, trace)
+
+    sys.excepthook = tell

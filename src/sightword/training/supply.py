@@ -29,7 +29,7 @@ from sightword.errors import SightwordError
 from sightword.pairs.remote.ahead import Ahead
 from sightword.training.feed import Steps
 from sightword.training.input import STARVED
-from sightword.training.interrupt import ignore_in_worker
+from sightword.training.interrupt import in_worker
 from sightword.training.together.ranks import on_this_host
 from sightword.views.native.library import current
 from sightword.views.store import MIB
@@ -165,7 +165,7 @@ def load_steps(steps: Steps, first: int, total: int, workers: int, cuda: bool) -
         prefetch_factor=_ahead(steps, first, workers) if workers else None,
         collate_fn=_same,
         pin_memory=cuda,
-        worker_init_fn=ignore_in_worker,
+        worker_init_fn=in_worker,
         # Started in other ways they would outlive a run that is killed: they look after another parent.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )

@@ -26,12 +26,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sightword.errors import SharedError, SightwordError
+from sightword.pieces.index import Entry, read_index
+from sightword.pieces.reading import MODEL
 from sightword.training.disk import sync, writing
 from sightword.training.optimizer import named_trainable
 from sightword.training.pretrainer import Encoders
-from sightword.training.saving.index import Entry, read_index
 from sightword.training.saving.manifest import STATE, fault
-from sightword.training.saving.staging import MODEL, OPTIMIZER, Planner, Staged, Staging
+from sightword.training.saving.staging import OPTIMIZER, Planner, Staged, Staging
 from sightword.training.saving.storage import Reader, Writer
 from sightword.training.together.ranks import leads
 

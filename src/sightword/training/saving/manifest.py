@@ -9,9 +9,9 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sightword.pieces import index
 from sightword.training.progress import Bar
 from sightword.training.records import file_digest
-from sightword.training.saving import index
 
 FILE = "manifest.json"
 STATE = "state.json"

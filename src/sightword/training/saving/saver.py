@@ -24,11 +24,11 @@ import torch.distributed as dist
 
 from sightword.distributed import rank, world_size
 from sightword.errors import SharedError, SightwordError
+from sightword.pieces.index import read_index
+from sightword.pieces.reading import MODEL, read_whole
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.saving.checkpoint import folder_of, write, write_encoders
-from sightword.training.saving.index import read_index
-from sightword.training.saving.staging import MODEL, Staged, Staging
-from sightword.training.saving.storage import read_whole
+from sightword.training.saving.staging import Staged, Staging
 
 _SLOWEST = timedelta(hours=1)  # a process that writes for longer is given up
 _LEAVING = 60.0  # seconds that an error waits for a save under way before it goes on

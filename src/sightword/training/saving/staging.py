@@ -16,10 +16,11 @@ from torch.distributed.checkpoint.planner import WriteItem
 from torch.distributed.tensor import DTensor
 
 from sightword.distributed import rank, world_size
+from sightword.pieces.reading import MODEL
 from sightword.training.optimizer import named_trainable
 from sightword.training.together.parallel import own_part
 
-MODEL, OPTIMIZER = "model/", "optimizer/"
+OPTIMIZER = "optimizer/"
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.checkpoint import StorageReader, StorageWriter
@@ -34,9 +32,10 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from sightword.errors import SightwordError
+from sightword.pieces import index
+from sightword.pieces.index import Entry, Piece
+from sightword.pieces.reading import box, opened
 from sightword.training.disk import sync, writing
-from sightword.training.saving import index
-from sightword.training.saving.index import Entry, Piece
 from sightword.training.saving.manifest import FILE as MANIFEST
 from sightword.training.saving.manifest import STATE, Row, row_of, write_manifest
 
@@ -178,7 +177,7 @@ class Reader(StorageReader):
             with opened(self._folder / name) as file:
                 for item, piece in items:
                     entry = self._entries[item.storage_index.fqn]
-                    value = _box(file, piece, entry, item.storage_offsets, item.lengths)
+                    value = box(file, piece, entry, item.storage_offsets, item.lengths)
                     target = planner.resolve_tensor(item).detach()
                     target.copy_(value)
                     planner.commit_tensor(item, target)
@@ -196,60 +195,6 @@ class Reader(StorageReader):
     def validate_checkpoint_id(cls, checkpoint_id: str | os.PathLike[str]) -> bool:
         """Folders only."""
         return isinstance(checkpoint_id, str | os.PathLike)
-
-
-@contextmanager
-def opened(file: Path) -> Iterator[Any]:
-    """A safetensors file, open for reading parts of it.
-
-    Raises:
-        SightwordError: when it cannot be read, or holds something else than was asked of it.
-    """
-    try:
-        with safe_open(file, "pt") as found:
-            yield found
-    except (OSError, SafetensorError) as error:
-        raise SightwordError(
-            f"'{file}' cannot be read: {error}; remove {file.parent} to go on from the one before it"
-        ) from error
-
-
-def read_whole(folder: Path, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
-    """Tensors of a checkpoint, each in one piece, on the CPU.
-
-    Args:
-        folder: the checkpoint's.
-        entries: what is wanted, under any names.
-
-    Raises:
-        SightwordError: when a file does not hold what the index says.
-    """
-    whole = {name: torch.empty(entry.shape, dtype=entry.dtype) for name, entry in entries.items()}
-    wanted: dict[str, list[tuple[str, Piece]]] = defaultdict(list)
-    for name, entry in entries.items():
-        for piece in entry.pieces:
-            wanted[piece.file].append((name, piece))
-    for file_name, pieces in wanted.items():
-        with opened(folder / file_name) as file:
-            for name, piece in pieces:
-                box = tuple(slice(o, o + n) for o, n in zip(piece.offsets, piece.sizes, strict=True))
-                whole[name][box] = _box(file, piece, entries[name], [0] * len(box), piece.sizes)
-    return whole
-
-
-def _box(file: Any, piece: Piece, entry: Entry, offsets: Sequence[int], lengths: Sequence[int]) -> Tensor:
-    """A part of a piece, counted from the piece's own beginning."""
-    found = file.get_slice(piece.key)
-    if tuple(found.get_shape()) != piece.sizes:
-        raise SafetensorError(f"{piece.key!r} is {found.get_shape()} there, {list(piece.sizes)} in the index")
-    if tuple(lengths) == piece.sizes:
-        value = file.get_tensor(piece.key)
-    else:
-        value = found[tuple(slice(o, o + n) for o, n in zip(offsets, lengths, strict=True))]
-    if value.dtype != entry.dtype:
-        raise SafetensorError(f"{piece.key!r} is {value.dtype} there, {entry.dtype} in the index")
-    tensor: Tensor = value
-    return tensor
 
 
 def _metadata(entry: Entry) -> TensorStorageMetadata:
