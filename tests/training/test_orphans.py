@@ -10,11 +10,13 @@ import pytest
 SCRIPT = """
 import os, signal, sys, time
 from sightword.training.interrupt import in_worker
+ready, begun = os.pipe()
 child = os.fork()
 if child == 0:
     in_worker(0)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     parent = os.getppid()
+    os.write(begun, b'.')
     while {orphaned} and os.getppid() == parent:
         time.sleep(0.01)
     try:
@@ -22,6 +24,7 @@ if child == 0:
     except ConnectionResetError:
         sys.excepthook(*sys.exc_info())  # as multiprocessing's threads do
     os._exit(0)
+os.read(ready, 1)
 if {orphaned}:
     os._exit(0)
 os.waitpid(child, 0)
