@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from sightword.errors import SightwordError
+from sightword.training.together import parallel
 from sightword.training.together.lost import Lost, lost
 
 
@@ -92,3 +93,20 @@ def test_what_is_no_loss() -> None:
         TimeoutError("timed out"), ConnectionResetError("Connection reset by peer"),
     ):  # fmt: skip
         assert lost(error, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "ours"), [("gloo/transport/tcp/pair.cc:553] Connection closed by peer", True), ("a bug", False)]
+)
+def test_also_before_the_loop(monkeypatch: pytest.MonkeyPatch, words: str, ours: bool) -> None:
+    """While a run is begun, processes wait for each other too."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(parallel, "_join", lambda patience: (1, 2))
+    monkeypatch.setattr(parallel.dist, "destroy_process_group", lambda: None)
+    wanted, said = (
+        (Lost, "lost the others before its first step: another process has ended")
+        if ours
+        else (RuntimeError, "^a bug$")
+    )
+    with pytest.raises(wanted, match=said), parallel.together(1.0):
+        raise RuntimeError(words)

@@ -32,14 +32,14 @@ _HOW = (
 )
 
 
-def lost(error: BaseException, step: int, last_words: str = "") -> Lost | None:
+def lost(error: BaseException, step: int | None, last_words: str = "") -> Lost | None:
     """The line for a user when `error` says that another process cannot be reached; None when it does not.
 
     No collective can be used after it.
 
     Args:
         error: what came up.
-        step: the step that was at work.
+        step: the step that was at work; None before the first.
         last_words: what is known of the others, see `Watchdog.last_words`.
     """
     if isinstance(error, Lost):
@@ -50,8 +50,9 @@ def lost(error: BaseException, step: int, last_words: str = "") -> Lost | None:
     first = told.partition("\n")[0].partition(". This is typically")[0]
     how = next((said for known, said in _HOW if known.search(told)), "another process cannot be reached")
     why = last_words or "its own message tells why"
+    when = "before its first step" if step is None else f"at step {step}"
     return Lost(
-        f"rank {distributed.rank()} of {distributed.world_size()} lost the others at step {step}: {how}"
+        f"rank {distributed.rank()} of {distributed.world_size()} lost the others {when}: {how}"
         f" ({first}); {why}; torchrun starts all of them again if --max-restarts allows, or go on with"
         " sightword train --resume RUN"
     )

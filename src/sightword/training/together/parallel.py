@@ -25,6 +25,7 @@ from sightword.errors import LonelyError, SharedError, SightwordError
 from sightword.towers.layer import Layer
 from sightword.towers.momentum import Follower
 from sightword.training.pretrainer import Pretrainer
+from sightword.training.together.lost import lost
 from sightword.training.together.meeting import meet
 from sightword.training.together.watchdog import collectives_timeout
 
@@ -53,6 +54,11 @@ def together(hang_minutes: float) -> Iterator[None]:
         raise
     except SightwordError as error:
         raise LonelyError(f"process {rank} of {world}: {error}") from error
+    except RuntimeError as error:  # the loop tells of those that come up in it, with its step
+        gone = lost(error, None)
+        if gone is None:
+            raise
+        raise gone from error
     finally:
         dist.destroy_process_group()
 
