@@ -59,7 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["train", "--stepz", "4"], "--stepz, 4; Perhaps you meant: --steps N"),
         (["train", "--steps", "many"], "--steps: no type matching INT"),
         (["train", "--steps"], "Missing value for argument '--steps'"),
-        (["evaluate"], "RUN the directory of a run (required); see sightword evaluate --help"),
+        (["evaluate"], "evaluate wants the directory of a run (or --list, for the data sets it knows)"),
         (["train", "demo-clp"], "unknown recipe 'demo-clp'; did you mean demo-clip"),
         (
             ["train", "--objective", "clip + simclar", *SHORT],

@@ -105,15 +105,28 @@ def _only_resume(flags: given.Train) -> Path:
 
 
 def _evaluate(flags: given.Evaluate) -> None:
+    root = Path(flags.data_root).expanduser()
+    if flags.list:
+        _list(root)
+        return
     from sightword.evaluation.run import evaluate
     from sightword.training.model import load_model, place_of_scores
     from sightword.training.saving import best
 
+    if not flags.run:
+        raise SightwordError("evaluate wants the directory of a run (or --list, for the data sets it knows)")
     model, out = load_model(flags.run), place_of_scores(flags.run)
-    for score in evaluate(model, out, _parts(flags.on), _parts(flags.tasks), force=flags.force):
+    on, tasks = _parts(flags.on), _parts(flags.tasks)
+    for score in evaluate(model, out, on, tasks, data_root=root, force=flags.force):
         print(score.line())
     if said := best.told(Path(flags.run)):
         print(f"note: {said}")
+
+
+def _list(data_root: Path) -> None:
+    from sightword.evaluation.listing import listing
+
+    print("\n".join(listing(data_root)))
 
 
 def _report(flags: given.Report) -> None:

@@ -169,12 +169,18 @@ class Evaluate:
 
     sightword evaluate runs/slip
     sightword evaluate runs/slip --on wds/cifar100,my_folder/ --tasks zeroshot,linear,knn,retrieval
+    sightword evaluate runs/slip --on slip --data-root /data
+    sightword evaluate --list --data-root /data
     """
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """the directory of a run"""
+    run: Annotated[Positional[str], arg(metavar="RUN")] = ""
+    """the directory of a run; with --list, none"""
     on: Annotated[str, arg(metavar="SETS")] = "demo"
-    """demo, an ImageFolder, a CLIP_benchmark webdataset; commas join"""
+    """demo, an ImageFolder, a CLIP_benchmark webdataset, names or suites of --list, NAME=PATH; commas join"""
+    data_root: Annotated[str, arg(metavar="DIR")] = "."
+    """the folder below which published data sets are looked for"""
+    list: Annotated[FlagCreatePairsOff[bool], arg()] = False
+    """show all published data sets: task, classes, metric, where each lies or how to get it"""
     tasks: Annotated[str, arg(metavar="TASKS")] = "zeroshot,retrieval,knn,linear"
     """which tasks, joined by commas"""
     force: Annotated[FlagCreatePairsOff[bool], arg()] = False

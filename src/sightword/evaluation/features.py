@@ -200,7 +200,8 @@ def _batches(labelled: LabelledSet) -> Iterator[tuple[int, list[Pixels | BadSamp
 
 def _picture(labelled: LabelledSet, i: int) -> Pixels | BadSample:
     try:
-        return decode(labelled.read(i), labelled.keys[i])
+        found = labelled.read(i)
+        return decode(found, labelled.keys[i]) if isinstance(found, bytes) else found
     except BadSample as problem:
         return problem
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
+from PIL import Image
 
 from sightword.errors import SightwordError
+from sightword.evaluation.cards import Metric
 
 PLAIN = ("{}",)  # the class name alone
+Picture = bytes | UInt8[np.ndarray, "h w 3"]  # a file, or what is kept as pixels
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Labels:
 class LabelledSet:
     """One split of a benchmark. Pictures are read one at a time, when asked for.
 
+    read: a picture by its position: the file's bytes, or pixels where the publisher ships those.
     classes: what zero-shot classification chooses among; None for a retrieval set.
     groups: coarser labels. Where present, they are what probes learn and what maps are coloured by.
     templates: prompts with `{}` or `{c}` for the class name.
@@ -42,18 +47,22 @@ class LabelledSet:
     captions: for each sample, its captions.
     clusters: for each sample, what it shares its errors with (the concept that several artists drew);
         intervals resample whole clusters. None: samples are independent.
+    wordings: for each class, the names that zero-shot prompts are made of, where it is not the class name.
+    metric: the one that the set's papers report.
     """
 
     name: str
     split: str
     keys: tuple[str, ...]
-    read: Callable[[int], bytes] = field(repr=False)
+    read: Callable[[int], Picture] = field(repr=False)
     classes: Labels | None = None
     groups: Labels | None = None
     templates: tuple[str, ...] = PLAIN
     synonyms: tuple[tuple[str, ...], ...] = ()
     captions: tuple[tuple[str, ...], ...] = ()
     clusters: tuple[str, ...] = ()
+    wordings: tuple[tuple[str, ...], ...] = ()
+    metric: Metric = "acc1"
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -76,6 +85,15 @@ class LabelledSet:
         """The clusters of some samples; none at all when samples are independent."""
         return [self.clusters[row] for row in rows] if self.clusters else []
 
+    def file(self, i: int) -> bytes:
+        """A picture as a file; of one that is kept as pixels, a PNG."""
+        found = self.read(i)
+        if isinstance(found, bytes):
+            return found
+        made = io.BytesIO()
+        Image.fromarray(found).save(made, "PNG", compress_level=1)
+        return made.getvalue()
+
     @property
     def probed(self) -> Labels | None:
         """What probes learn: the groups where there are any, otherwise the classes."""
@@ -90,19 +108,31 @@ class LabelledSet:
             digest.update(b"" if labels is None else labels.of.astype("<i8").tobytes())
         digest.update(repr((self.captions, self.clusters)).encode())
         for i, key in enumerate(self.keys):
-            digest.update(key.encode() + b"\0" + hashlib.blake2b(self.read(i), digest_size=16).digest())
+            digest.update(key.encode() + b"\0" + _hash_of(self.read(i)))
         return digest.hexdigest()
+
+
+def _hash_of(picture: Picture) -> bytes:
+    if isinstance(picture, bytes):
+        return hashlib.blake2b(picture, digest_size=16).digest()
+    return hashlib.blake2b(repr(picture.shape).encode() + picture.tobytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """What a place of data yields: splits to be tested on, and perhaps one that probes may learn from."""
+    """What a place of data yields: splits to be tested on, and perhaps one that probes may learn from.
+
+    validation: the publisher's own, on which settings are chosen; where there is none, they are chosen on a
+        part of `train`. Neither is ever `tests`.
+    """
 
     name: str
     tests: tuple[LabelledSet, ...]
     train: LabelledSet | None = None
+    validation: LabelledSet | None = None
 
     def __post_init__(self) -> None:
-        if self.train is not None and self.train.probed is not None:
-            for test in self.tests:
-                assert test.probed is None or test.probed.names == self.train.probed.names
+        for other in (self.train, self.validation):
+            if other is not None and other.probed is not None:
+                for test in self.tests:
+                    assert test.probed is None or test.probed.names == other.probed.names

@@ -11,20 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from sightword.errors import SightwordError, unknown
-from sightword.evaluation.benchmarks import Benchmark, LabelledSet, open_benchmark
+from sightword.evaluation.benchmarks import Benchmark, LabelledSet, open_benchmark, places_of
 from sightword.evaluation.features import Encoder, FeatureStore
-from sightword.evaluation.knn import KNN
-from sightword.evaluation.linear import Linear
 from sightword.evaluation.outcomes import About, Outcomes, read_outcomes
-from sightword.evaluation.retrieval import Retrieval
 from sightword.evaluation.scores import Score, append_scores, clip_benchmark_rows, read_scores
 from sightword.evaluation.task import Answer, Task
-from sightword.evaluation.zeroshot import ZeroShot
+from sightword.evaluation.tasks import DEFAULT, TASKS
 from sightword.pairs.files import write_whole
 from sightword.training.records import code_version, digest
 
-TASKS: tuple[Task, ...] = (ZeroShot(), ZeroShot(synonyms=True), Retrieval(), KNN(), Linear())
-DEFAULT = ("zeroshot", "retrieval", "knn", "linear")
 Say = Callable[[str], None]
 
 
@@ -53,6 +48,7 @@ def evaluate(
     on: Sequence[str] = ("demo",),
     tasks: Sequence[str] = DEFAULT,
     *,
+    data_root: Path = Path(),
     force: bool = False,
     say: Say = _to_stderr,
 ) -> list[Score]:
@@ -61,8 +57,10 @@ def evaluate(
     Args:
         model: what `sightword.load` gives.
         out: the run's directory; gets `scores.jsonl`, `results.json`, `outcomes/` and `features/`.
-        on: places of labelled data: `demo`, folders, tars.
+        on: places of labelled data: `demo`, folders, tars, published data sets (`food101`, `food101=PATH`),
+            suites (`slip`, `vtab`, ...; what is missing of a suite is said and left out).
         tasks: names of `TASKS`. What a model or a set cannot do is said and left out.
+        data_root: the folder below which published data sets are looked for.
         force: score again what was scored with the same weights, data and protocol.
         say: where to tell of refusals and unreadable pictures.
 
@@ -72,7 +70,10 @@ def evaluate(
     Raises:
         SightwordError: for unknown tasks and places or broken data, before anything is scored.
     """
-    plans = plan(model, {where: open_benchmark(where) for where in on}, tasks)
+    places, missing = places_of(on, data_root)
+    for one in missing:
+        say(one.line())
+    plans = plan(model, {where: open_benchmark(where) for where in places}, tasks)
     for refused in (plan for plan in plans if plan.refusal):
         say(f"not scored: {refused.title}: {refused.refusal}")
     features = FeatureStore(model, out / "features")

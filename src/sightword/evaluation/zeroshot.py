@@ -85,7 +85,8 @@ def prompts_of(test: LabelledSet, synonyms: bool = False) -> list[list[str]]:
                 f"template '{template}' of {test.name} has no place for a name; write {{}} or {{c}}"
             )
     others = test.synonyms if synonyms else ((),) * len(test.classes.names)
-    named = [dict.fromkeys((name, *more)) for name, more in zip(test.classes.names, others, strict=True)]
+    own = test.wordings or [(name,) for name in test.classes.names]
+    named = [dict.fromkeys((*names, *more)) for names, more in zip(own, others, strict=True)]
     return [[_fill(template, name) for name in names for template in test.templates] for names in named]
 
 

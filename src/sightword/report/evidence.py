@@ -77,7 +77,7 @@ def open_shown(measure: Measure, place: str) -> Shown:
 def thumbnails(labelled: LabelledSet) -> Thumbnails:
     """The pictures of a set by key, each said to show its first caption, or else its class."""
     row = {key: i for i, key in enumerate(labelled.keys)}
-    return Thumbnails(lambda key: labelled.read(row[key]), captions(labelled))
+    return Thumbnails(lambda key: labelled.file(row[key]), captions(labelled))
 
 
 def captions(labelled: LabelledSet) -> Mapping[str, str]:

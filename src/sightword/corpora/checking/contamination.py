@@ -64,7 +64,7 @@ def benchmarked(where: str) -> tuple[Benchmarked, ...]:
     """
     try:
         tests = open_benchmark(where).tests
-        return tuple(Benchmarked(where, test.split, test.keys, test.read) for test in tests)
+        return tuple(Benchmarked(where, test.split, test.keys, test.file) for test in tests)
     except SightwordError as not_labelled:
         try:
             pairs = open_pairs(where)

@@ -1,0 +1,1 @@
+"""How publishers ship their data sets: one room a way, each a `Layout` (`layout.py`), all in `all.py`."""

@@ -1,0 +1,18 @@
+"""Every task. A new one is a room of its own and one more line here."""
+
+from __future__ import annotations
+
+from sightword.evaluation.knn import KNN
+from sightword.evaluation.linear import Linear
+from sightword.evaluation.retrieval import Retrieval
+from sightword.evaluation.task import Task
+from sightword.evaluation.zeroshot import ZeroShot
+
+TASKS: tuple[Task, ...] = (
+    ZeroShot(),
+    ZeroShot(synonyms=True),
+    Retrieval(),
+    KNN(),
+    Linear(),
+)
+DEFAULT = ("zeroshot", "retrieval", "knn", "linear")
