@@ -72,13 +72,16 @@ class Features:
     bad: tuple[tuple[str, str], ...]
 
 
-def transform(model: Encoder) -> dict[str, Any]:
-    """How pictures are prepared, as a record.
+def transform(model: Encoder, resize: int | None = None) -> dict[str, Any]:
+    """How pictures are prepared, as a record: the shorter side resized, then the centre square.
 
-    Deviation: SLIP's linear probe resizes to 256/224 of the size before its crop. Here every task shares one
-    transform, and so one extraction: the shorter side resized to the model's size, then the centre square.
+    Args:
+        model: its `image_size` is the square's side.
+        resize: pixels of the shorter side; the square's by default, so that all tasks but those that must
+            have another share one extraction.
     """
-    return {"resize": model.image_size, "crop": model.image_size, "interpolation": "bilinear, antialiased"}
+    shorter = model.image_size if resize is None else resize
+    return {"resize": shorter, "crop": model.image_size, "interpolation": "bilinear, antialiased"}
 
 
 class FeatureStore:
@@ -87,22 +90,37 @@ class FeatureStore:
     def __init__(self, model: Encoder, folder: Path | None) -> None:
         self.model = model
         self._folder = folder
-        self._held: dict[str, Features] = {}
+        self._held: dict[tuple[str, int], Features] = {}
         self._made: dict[str, Any] = {}
 
-    def of(self, labelled: LabelledSet, kind: Kind) -> Features:
+    def of(self, labelled: LabelledSet, kind: Kind, resize: int | None = None) -> Features:
         """Features of a set, holding at least the kind asked for.
+
+        Args:
+            labelled: the set.
+            kind: `pooled` or `projected`.
+            resize: see `transform`; features of different transforms are kept apart.
 
         Raises:
             SightwordError: when no picture of the set can be read.
         """
-        held = self._held.get(labelled.data_hash) or self._load(labelled)
+        shorter = self.model.image_size if resize is None else resize
+        place = labelled.data_hash, shorter
+        held = self._held.get(place) or self._load(labelled, shorter)
         if held is None or kind not in held.values:
-            fresh = extract(self.model, labelled, kind)
+            fresh = extract(self.model, labelled, kind, shorter)
             held = fresh if held is None else _merge(held, fresh)
-            self._save(labelled, held)
-        self._held[labelled.data_hash] = held
+            self._save(labelled, shorter, held)
+        self._held[place] = held
         return held
+
+    def forget(self, labelled: LabelledSet) -> None:
+        """Give back the memory and the files that a set's features take, for sets that nobody asks for twice."""
+        for place in [place for place in self._held if place[0] == labelled.data_hash]:
+            del self._held[place]
+            path = self._path(labelled, place[1])
+            if path is not None:
+                path.unlink(missing_ok=True)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What was made of these features under this name, made when first asked for."""
@@ -112,36 +130,38 @@ class FeatureStore:
 
     def bad(self, labelled: LabelledSet) -> tuple[tuple[str, str], ...]:
         """(key, reason) of a set's unreadable pictures, none before its features were asked for."""
-        held = self._held.get(labelled.data_hash)
-        return held.bad if held else ()
+        mine = (held for (data, _), held in self._held.items() if data == labelled.data_hash)
+        return next((held.bad for held in mine), ())
 
-    def _identity(self, labelled: LabelledSet) -> dict[str, str]:
+    def _identity(self, labelled: LabelledSet, shorter: int) -> dict[str, str]:
         facts = {"weights_hash": self.model.weights_hash, "data_hash": labelled.data_hash}
-        return {**facts, "transform": json.dumps(transform(self.model), sort_keys=True)}
+        return {**facts, "transform": json.dumps(transform(self.model, shorter), sort_keys=True)}
 
-    def _path(self, labelled: LabelledSet) -> Path | None:
-        # One file for each set: features of earlier weights are replaced, they would only pile up.
-        return self._folder / f"{labelled.name}-{labelled.split}.safetensors" if self._folder else None
+    def _path(self, labelled: LabelledSet, shorter: int) -> Path | None:
+        # One file for each set and transform: features of earlier weights are replaced, they would pile up.
+        usual = shorter == self.model.image_size
+        name = f"{labelled.name}-{labelled.split}{'' if usual else f'-resize{shorter}'}.safetensors"
+        return self._folder / name if self._folder else None
 
-    def _load(self, labelled: LabelledSet) -> Features | None:
-        path = self._path(labelled)
+    def _load(self, labelled: LabelledSet, shorter: int) -> Features | None:
+        path = self._path(labelled, shorter)
         if path is None or not path.is_file():
             return None
         try:
             tensors, about = read_features(path)
         except SightwordError:
             return None  # a cache that cannot be read is made again
-        if any(about.get(name) != value for name, value in self._identity(labelled).items()):
+        if any(about.get(name) != value for name, value in self._identity(labelled, shorter).items()):
             return None
         bad = tuple((key, reason) for key, reason in json.loads(about["bad"]))
         return Features(tensors["rows"], {kind: tensors[kind] for kind in KINDS if kind in tensors}, bad)
 
-    def _save(self, labelled: LabelledSet, features: Features) -> None:
-        path = self._path(labelled)
+    def _save(self, labelled: LabelledSet, shorter: int, features: Features) -> None:
+        path = self._path(labelled, shorter)
         if path is None:
             return
         tensors: dict[str, np.ndarray] = {**features.values, "rows": features.rows}
-        about = {**self._identity(labelled), "bad": json.dumps(features.bad)}
+        about = {**self._identity(labelled, shorter), "bad": json.dumps(features.bad)}
         about["keys"] = json.dumps(labelled.keys_of(features.rows))
         if labelled.probed is not None:
             tensors["label"] = labelled.probed.of[features.rows]
@@ -164,20 +184,20 @@ def read_features(path: Path) -> tuple[dict[str, np.ndarray], Mapping[str, str]]
         ) from error
 
 
-def extract(model: Encoder, labelled: LabelledSet, kind: Kind) -> Features:
-    """Features of every readable picture of a set.
+def extract(model: Encoder, labelled: LabelledSet, kind: Kind, resize: int | None = None) -> Features:
+    """Features of every readable picture of a set; `resize` as for `transform`.
 
     Raises:
         SightwordError: when none can be read, or the model answers with NaN.
     """
     rows, parts, bad = list[int](), list[Tensor](), list[tuple[str, str]]()
-    for start, pictures in _batches(labelled):
+    for start, pictures in batches(labelled, f"features of {labelled.name}/{labelled.split}"):
         numbered = enumerate(pictures, start)
         good = [(row, picture) for row, picture in numbered if not isinstance(picture, BadSample)]
         bad += [(picture.key, picture.reason) for picture in pictures if isinstance(picture, BadSample)]
         if good:
             rows += [row for row, _ in good]
-            images = centre([picture for _, picture in good], model.image_size)
+            images = centre([picture for _, picture in good], model.image_size, resize)
             parts.append(model.encode_image(images, project=kind == "projected"))
     if not parts:
         raise SightwordError(f"no picture of {labelled.name}/{labelled.split} can be read ({bad[0][1]})")
@@ -189,9 +209,14 @@ def extract(model: Encoder, labelled: LabelledSet, kind: Kind) -> Features:
     return Features(np.array(rows, dtype=np.int64), {kind: found}, tuple(bad))
 
 
-def _batches(labelled: LabelledSet) -> Iterator[tuple[int, list[Pixels | BadSample]]]:
+def batches(labelled: LabelledSet, what: str) -> Iterator[tuple[int, list[Pixels | BadSample]]]:
+    """A set's pictures in order, decoded by threads: where each batch begins, and its pictures.
+
+    Args:
+        labelled: the set.
+        what: is done with them, for the bar.
+    """
     starts = range(0, len(labelled), BATCH)
-    what = f"features of {labelled.name}/{labelled.split}"
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in watched(starts, len(labelled), what, BATCH):
             ids = range(start, min(start + BATCH, len(labelled)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +49,7 @@ class LabelledSet:
         intervals resample whole clusters. None: samples are independent.
     wordings: for each class, the names that zero-shot prompts are made of, where it is not the class name.
     metric: the one that the set's papers report.
+    validation: of a training part, the publisher's own split for choosing settings (`Benchmark` puts it here).
     """
 
     name: str
@@ -63,6 +64,7 @@ class LabelledSet:
     clusters: tuple[str, ...] = ()
     wordings: tuple[tuple[str, ...], ...] = ()
     metric: Metric = "acc1"
+    validation: LabelledSet | None = None
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -136,3 +138,5 @@ class Benchmark:
             if other is not None and other.probed is not None:
                 for test in self.tests:
                     assert test.probed is None or test.probed.names == other.probed.names
+        if self.train is not None and self.validation is not None:
+            object.__setattr__(self, "train", replace(self.train, validation=self.validation))

@@ -45,7 +45,7 @@ class Learner(Task):
             "target": "groups" if test.groups is not None else "classes",
             "labels": len(test.probed.names),
             "train_data_hash": train.data_hash,
-            "chosen_on": f"{SHARE:g} of the train split",
+            **chosen_on(train),
         }
 
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
@@ -68,10 +68,9 @@ class Learner(Task):
     def _learn(self, features: FeatureStore, train: LabelledSet) -> tuple[Mapping[str, Any], Classifier]:
         """Choose on a split of the training part, then learn from the whole; once for all test splits."""
         assert train.probed is not None
-        found = features.of(train, "pooled")
-        known, labels, classes = found.values["pooled"], train.probed.of[found.rows], len(train.probed.names)
-        chosen = self.choose(known, labels, held_out(train, found.rows), classes)
-        return chosen, self.fit(known, labels, classes, chosen)
+        known, labels, held = taught(features, train)
+        chosen = self.choose(known, labels, held, len(train.probed.names))
+        return chosen, self.fit(known, labels, len(train.probed.names), chosen)
 
     @abstractmethod
     def choose(self, features: Known, labels: Of, held: Held, classes: int) -> Mapping[str, Any]:
@@ -80,3 +79,30 @@ class Learner(Task):
     @abstractmethod
     def fit(self, known: Known, labels: Of, classes: int, chosen: Mapping[str, Any]) -> Classifier:
         """A classifier of features, learned with the chosen setting."""
+
+
+def chosen_on(train: LabelledSet) -> dict[str, Any]:
+    """On what settings are chosen, as a record."""
+    if train.validation is None:
+        return {"chosen_on": f"{SHARE:g} of the train split"}
+    return {
+        "chosen_on": f"the {train.validation.split} split, learned from with the rest once they are chosen",
+        "validation_data_hash": train.validation.data_hash,
+    }
+
+
+def taught(features: FeatureStore, train: LabelledSet) -> tuple[Known, Of, Held]:
+    """What may be learned from: features, labels, and which of them settings are chosen on.
+
+    That is the publisher's validation split where there is one, otherwise a fifth of the training part.
+    """
+    assert train.probed is not None
+    found = features.of(train, "pooled")
+    known, labels = found.values["pooled"], train.probed.of[found.rows]
+    if train.validation is None:
+        return known, labels, held_out(train, found.rows)
+    assert train.validation.probed is not None
+    more = features.of(train.validation, "pooled")
+    held = np.repeat([False, True], [len(found.rows), len(more.rows)])
+    all_labels = np.concatenate([labels, train.validation.probed.of[more.rows]])
+    return np.concatenate([known, more.values["pooled"]]), all_labels, held
