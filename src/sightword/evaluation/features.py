@@ -122,6 +122,11 @@ class FeatureStore:
             if path is not None:
                 path.unlink(missing_ok=True)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where a task may keep unfinished work; None keeps nothing on disk."""
+        return self._folder
+
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What was made of these features under this name, made when first asked for."""
         if name not in self._made:
