@@ -12,7 +12,7 @@ from sightword.evaluation.benchmarks import Benchmark, LabelledSet, Labels, open
 from sightword.evaluation.features import FeatureStore
 from sightword.evaluation.heldout import held_out
 from sightword.evaluation.knn import KNN, NEIGHBOURS, TEMPERATURE
-from sightword.evaluation.linear import STRENGTHS, Linear, standardised
+from sightword.evaluation.linear import STRENGTHS, Linear
 from sightword.evaluation.task import Task
 
 PROBES = [KNN(), Linear()]
@@ -132,40 +132,6 @@ def test_knn_chooses_one_neighbour_for_clean_pairs_and_many_for_noise() -> None:
     assert KNN().choose(pairs, names, held, 3)["k"] == 1
     noisy, labels = blobs(400, 3, 2, apart=0.3)
     assert KNN().choose(noisy, labels, np.arange(400) % 5 == 0, 3)["k"] >= 10
-
-
-def test_linear_probe_is_at_the_optimum_of_its_objective() -> None:
-    known, labels = blobs(150, 3, 0)
-    asked, _ = blobs(40, 3, 1)
-    strength = 0.01
-    found = Linear().fit(known, labels, 3, {"c": strength})(asked).numpy()
-    train, test = standardised(known, asked)
-    np.testing.assert_allclose(train.mean(0), 0, atol=1e-9)
-    np.testing.assert_allclose(train.std(0), 1, atol=1e-9)
-    weights, bias = _newton(train, labels, 3, strength)
-    logits = test @ weights.T + bias
-    expected = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    np.testing.assert_allclose(found, expected, atol=5e-3)
-
-
-def _newton(x: np.ndarray, y: np.ndarray, classes: int, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """Multinomial logistic regression, |w|^2 / 2 + c * sum of losses, by damped Newton steps."""
-    n, d = x.shape
-    padded = np.hstack([x, np.ones((n, 1))])
-    theta = np.zeros((classes, d + 1))
-    penalty = np.tile(np.append(np.ones(d), 1e-9), classes)
-    for _ in range(50):
-        logits = padded @ theta.T
-        p = np.exp(logits - logits.max(1, keepdims=True))
-        p /= p.sum(1, keepdims=True)
-        gradient = c * (p - np.eye(classes)[y]).T @ padded + penalty.reshape(classes, -1) * theta
-        blocks = [
-            [(padded * (p[:, i] * ((i == j) - p[:, j]))[:, None]).T @ padded for j in range(classes)]
-            for i in range(classes)
-        ]
-        hessian = c * np.block(blocks) + np.diag(penalty)
-        theta -= np.linalg.solve(hessian, gradient.ravel()).reshape(classes, -1)
-    return theta[:, :-1], theta[:, -1]
 
 
 def test_linear_probe_regularises_noise_more() -> None:

@@ -115,7 +115,7 @@ class FeatureStore:
         return held
 
     def forget(self, labelled: LabelledSet) -> None:
-        """Give back the memory and the files that a set's features take, for sets that nobody asks for twice."""
+        """Give back the memory and the files of a set's features, when nobody will ask for them again."""
         for place in [place for place in self._held if place[0] == labelled.data_hash]:
             del self._held[place]
             path = self._path(labelled, place[1])

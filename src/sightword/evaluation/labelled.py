@@ -49,7 +49,7 @@ class LabelledSet:
         intervals resample whole clusters. None: samples are independent.
     wordings: for each class, the names that zero-shot prompts are made of, where it is not the class name.
     metric: the one that the set's papers report.
-    validation: of a training part, the publisher's own split for choosing settings (`Benchmark` puts it here).
+    validation: of a training part, the publisher's own split for choosing settings (put here by `Benchmark`).
     """
 
     name: str
