@@ -1,0 +1,169 @@
+"""Training a head, and the encoders below it where they learn too; and asking it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+from sightword.errors import SightwordError
+from sightword.evaluation.progress import watched
+from sightword.evaluation.vqa.head import Head
+from sightword.evaluation.vqa.questions import QuestionSet
+from sightword.evaluation.vqa.recipe import SEED, Recipe
+from sightword.evaluation.vqa.seeing import Loaded, Rows, Seeing
+from sightword.randomness import stream, uniform
+from sightword.training.optimizer import gradient_norm
+
+ASKED = 1024  # questions answered at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Questions that may be asked, because their pictures can be read.
+
+    rows: their positions in the set. targets: a row for each question of the set.
+    """
+
+    part: QuestionSet
+    rows: Int64[np.ndarray, " n"]
+    targets: csr_matrix
+
+
+class Answerer(nn.Module):
+    """Where features come from, and the head above them."""
+
+    def __init__(self, seeing: Seeing, head: Head) -> None:
+        super().__init__()
+        self.seeing, self.head = seeing, head
+
+    def forward(self, loaded: Loaded, device: torch.device) -> Float[Tensor, "b answers"]:
+        """Scores of answers, before softmax or sigmoid."""
+        return self.head(*self.seeing(loaded, device))
+
+
+@contextmanager
+def seeded(device: torch.device, purpose: str) -> Iterator[None]:
+    """Everything drawn inside depends on the purpose alone; the outer draws go on as if nothing was drawn."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(stream(SEED, "vqa", purpose))
+        yield
+
+
+def train(
+    answerer: Answerer, pool: Pool, recipe: Recipe, lr: float, epochs: int, device: torch.device, what: str
+) -> None:
+    """Train on a pool; encoders learn if they have parameters.
+
+    Args:
+        answerer: changed in place, on `device`.
+        pool: what is learned from.
+        recipe: everything but `lr` and `epochs`.
+        lr: of the head; encoders have `recipe.towers` times as much.
+        epochs: passes over the pool.
+        device: where it computes.
+        what: is trained, for the bar.
+
+    Raises:
+        SightwordError: when the loss ends as NaN or Inf.
+    """
+    steps = epochs * math.ceil(len(pool.rows) / recipe.batch)
+    optimizer, schedule = _optimizer(answerer, recipe, lr, steps)
+    loss = torch.zeros(())
+    with seeded(device, "dropout"):
+        answerer.train()
+        parts = batches(pool, epochs, recipe)
+        for rows, loaded in watched(ahead(answerer.seeing, pool.part, parts), steps, what):
+            loss = wrong(answerer(loaded, device), pool, rows)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            gradient_norm(answerer, recipe.clip)
+            optimizer.step()
+            schedule.step()
+    if not math.isfinite(loss.item()):
+        raise SightwordError(f"{what} came to a loss of {loss.item()}; give smaller learning rates")
+
+
+def wrong(logits: Float[Tensor, "b answers"], pool: Pool, rows: Rows) -> Float[Tensor, ""]:
+    """The loss of a batch.
+
+    Where answers are right to a degree: binary cross-entropy with that degree, summed over answers, as is
+    customary for VQA v2 (1708.02711, equation 2). Otherwise cross-entropy.
+    """
+    targets = torch.from_numpy(pool.targets[rows].toarray()).to(logits.device)
+    if pool.part.rule.soft:
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(rows)
+    return F.cross_entropy(logits, targets)
+
+
+@torch.no_grad()
+def predict(answerer: Answerer, pool: Pool, device: torch.device, what: str) -> Int64[np.ndarray, " n"]:
+    """The chosen answer of each question of a pool."""
+    answerer.eval()
+    by_picture = pool.rows[np.argsort(pool.part.questions.of[pool.rows], kind="stable")]
+    parts = [by_picture[i : i + ASKED] for i in range(0, len(by_picture), ASKED)]
+    chosen = np.zeros(len(pool.part.questions), dtype=np.int64)
+    for rows, loaded in watched(ahead(answerer.seeing, pool.part, parts), len(parts), what):
+        chosen[rows] = answerer(loaded, device).argmax(dim=1).cpu().numpy()
+    return chosen[pool.rows]
+
+
+def batches(pool: Pool, epochs: int, recipe: Recipe) -> Iterator[Rows]:
+    """Which questions each step sees.
+
+    With frozen encoders, questions in random order. With encoders that learn, pictures are in random order
+    and the questions about one follow each other, so that it is encoded about once an epoch and not once a
+    question (VQA v2 asks 5 times of a picture, CLEVR 10, GQA 13). Deviation: a batch has fewer pictures.
+    """
+    of = pool.part.questions.of[pool.rows]
+    for epoch in range(epochs):
+        order = uniform(SEED, stream("vqa questions"), pool.rows, epoch, 1)[:, 0]
+        pictures = uniform(SEED, stream("vqa pictures"), of, epoch, 1)[:, 0]
+        rows = pool.rows[np.lexsort((order, pictures)) if recipe.towers else np.argsort(order)]
+        yield from (rows[i : i + recipe.batch] for i in range(0, len(rows), recipe.batch))
+
+
+def ahead(seeing: Seeing, part: QuestionSet, parts: Iterable[Rows]) -> Iterator[tuple[Rows, Loaded]]:
+    """Batches and what they need; one is read while the one before is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: tuple[Rows, Future[Loaded]] | None = None
+        for rows in parts:
+            coming = rows, thread.submit(seeing.load, part, rows)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+
+
+def _optimizer(
+    answerer: Answerer, recipe: Recipe, lr: float, steps: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+    """AdamW without decay of whatever has fewer than two dimensions; warm-up, then a cosine to zero."""
+
+    def own(module: nn.Module, matrices: bool) -> list[nn.Parameter]:
+        return [p for p in module.parameters() if (p.ndim >= 2) == matrices]
+
+    groups = [
+        {"params": own(module, matrices), "lr": rate, "weight_decay": decay}
+        for module, rate in ((answerer.head, lr), (answerer.seeing, lr * recipe.towers))
+        for matrices, decay in ((True, recipe.wd), (False, 0.0))
+    ]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=lr)
+    warm = max(1, round(recipe.warmup * steps))
+
+    def share(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))) / 2
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
