@@ -6,6 +6,7 @@ from sightword.evaluation.knn import KNN
 from sightword.evaluation.linear import Linear
 from sightword.evaluation.retrieval import Retrieval
 from sightword.evaluation.task import Task
+from sightword.evaluation.vqa.task import VQA
 from sightword.evaluation.zeroshot import ZeroShot
 
 TASKS: tuple[Task, ...] = (
@@ -14,5 +15,7 @@ TASKS: tuple[Task, ...] = (
     Retrieval(),
     KNN(),
     Linear(),
+    VQA(),
+    VQA(tuned=True),
 )
 DEFAULT = ("zeroshot", "retrieval", "knn", "linear")
