@@ -108,29 +108,98 @@ def test_clustered_interval_covers_where_the_careless_one_does_not() -> None:
     assert _covered(lambda t: statistics.bootstrap_mean(answers(t)[0], resamples=1000), 0.5) < 0.85
 
 
-def test_class_mean_covers_the_mean_over_classes() -> None:
-    shares, chances = np.array([0.6, 0.3, 0.1]), np.array([0.9, 0.5, 0.2])
+def _class_interval(right: np.ndarray, labels: np.ndarray, clusters=None) -> statistics.Interval:
+    value, influences = statistics.class_mean(right, labels, clusters)
+    return statistics.share_interval(value, statistics.standard_error(influences, clusters), len(right))
+
+
+@pytest.mark.parametrize("each", [2, 6, 30])
+def test_class_mean_covers_the_mean_over_given_classes(each: int) -> None:
+    chances = np.random.default_rng(0).beta(0.5, 0.5, size=30)  # some classes are easy, some hopeless
+    labels = np.repeat(np.arange(30), each)
 
     def draw(trial: int) -> statistics.Interval:
-        generator = np.random.default_rng(trial)
-        labels = generator.choice(3, size=300, p=shares)
-        return statistics.bootstrap_class_mean(
-            generator.random(300) < chances[labels], labels, resamples=1000
-        )
+        return _class_interval(np.random.default_rng(trial).random(len(labels)) < chances[labels], labels)
 
-    assert 0.93 <= _covered(draw, chances.mean()) <= 1.0
+    assert 0.92 <= _covered(draw, chances.mean(), 500) <= 0.98
+
+
+def test_class_mean_covers_where_whole_clusters_err() -> None:
+    chances = np.repeat([0.9, 0.5, 0.2], 25)  # of three classes, 25 clusters each, of four pictures
+    labels, clusters = np.repeat(np.arange(3), 100), np.repeat(np.arange(75), 4)
+
+    def answers(trial: int) -> np.ndarray:
+        return np.repeat(np.random.default_rng(trial).random(75) < chances, 4)
+
+    assert 0.92 <= _covered(lambda t: _class_interval(answers(t), labels, clusters), chances.mean()) <= 0.98
+    assert _covered(lambda t: _class_interval(answers(t), labels), chances.mean()) < 0.8
 
 
 def test_class_mean_of_single_examples_is_the_plain_mean() -> None:
     right = np.random.default_rng(0).random(150) < 0.5
-    by_class = statistics.bootstrap_class_mean(right, np.arange(150))
-    plain = statistics.bootstrap_mean(right)
+    by_class = _class_interval(right, np.arange(150))
+    plain = statistics.wilson(int(right.sum()), 150)
     assert (by_class.low, by_class.high) == pytest.approx((plain.low, plain.high))
 
 
 def test_class_mean_counts_classes_alike() -> None:
     right = np.array([True, True, True, True, False])
-    assert statistics.bootstrap_class_mean(right, np.array([0, 0, 0, 0, 7])).value == pytest.approx(0.5)
+    value, influences = statistics.class_mean(right, np.array([0, 0, 0, 0, 7]))
+    assert value == 0.5
+    # The class of one example stands apart from the mean by a half, and there are two classes.
+    assert influences.tolist() == [0, 0, 0, 0, -0.25]
+
+
+def test_a_class_that_is_one_cluster_has_no_spread_of_its_own() -> None:
+    right = np.array([1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
+    alone = statistics.class_mean(right, np.array([0, 0, 1, 1, 2, 2]), np.array(list("aabbcc")))
+    assert alone[0] == 0.5
+    sums = np.bincount([0, 0, 1, 1, 2, 2], alone[1])
+    np.testing.assert_allclose(sums, [0.5 / 3, -0.5 / 3, 0.0], atol=1e-12)
+
+
+def test_no_error_seen_is_not_certainty() -> None:
+    assert statistics.share_interval(1.0, 0.0, 20) == statistics.wilson(20, 20)
+    assert statistics.share_interval(0.5, 0.0, 20) == statistics.wilson(10, 20)
+
+
+def test_share_interval_is_wilsons_for_a_plain_share() -> None:
+    error = np.sqrt(0.3 * 0.7 / 50)
+    found, plain = statistics.share_interval(0.3, error, 1), statistics.wilson(15, 50)
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_sign_flips_are_mcnemar_for_right_or_wrong() -> None:
+    generator = np.random.default_rng(0)
+    first, second = generator.random(80) < 0.5, generator.random(80) < 0.65
+    exact = statistics.mcnemar(first, second)
+    drawn = statistics.sign_flips(second.astype(np.float64) - first)
+    assert 0.01 < exact < 0.9
+    assert drawn == pytest.approx(exact, rel=0.03)
+    assert statistics.sign_flips(np.zeros(9)) == 1.0
+
+
+def test_sign_flips_count_every_flip_of_a_few() -> None:
+    values = np.array([0.5, 1.0, 1.5, 2.0, -0.25])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 5)).reshape(5, -1).T
+    exact = np.mean(np.abs(signs @ values) >= values.sum() - 1e-9)
+    assert statistics.sign_flips(values) == pytest.approx(exact, rel=0.02)
+
+
+def test_sign_flips_turn_whole_clusters() -> None:
+    values = np.repeat(np.random.default_rng(3).standard_normal(12) + 0.6, 10)
+    names = np.repeat(np.arange(12), 10)
+    sums = statistics.sign_flips(10 * values[::10])
+    assert statistics.sign_flips(values, names) == pytest.approx(sums)
+    assert statistics.sign_flips(values) < sums / 3
+
+
+def test_sign_flips_reject_one_in_twenty() -> None:
+    def p(trial: int) -> float:
+        generator = np.random.default_rng(trial)
+        return statistics.sign_flips(generator.choice([-1.0, -0.5, 0.0, 0.5, 1.0], 60), draws=999)
+
+    assert 0.03 <= np.mean([p(trial) < 0.05 for trial in range(600)]) <= 0.07
 
 
 def test_paired_difference_is_narrower_than_the_unpaired_one_and_covers() -> None:

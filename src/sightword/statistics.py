@@ -1,7 +1,7 @@
 """Floor 1. How sure a measured number is: intervals, paired differences, corrections. Pure numpy and scipy.
 
 Every bootstrap here resamples *units* (examples, or clusters of examples that belong together) and takes
-the ratio of two sums over them: a mean, a mean over clusters of unequal size and a mean over classes alike.
+the ratio of two sums over them: a mean, and a mean over clusters of unequal size.
 A resample is a row of multinomial counts over the *distinct* units, so a thousand resamples of a million
 right-or-wrong answers cost a thousand draws of two numbers, with exactly the distribution of the plain one.
 """
@@ -38,13 +38,8 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """
     if not 0 <= successes <= n or n < 1:
         raise ValueError(f"need 0 <= successes <= n and n >= 1, found {successes} of {n}")
-    z = float(stats.norm.isf((1 - confidence) / 2))
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(share, low, high)
+    low, high = _score_interval(successes / n, float(n), confidence)
+    return Interval(successes / n, low, high)
 
 
 def bootstrap_mean(
@@ -78,37 +73,60 @@ def bootstrap_mean(
         raise ValueError("a mean needs at least one example with weight")
     tops, bottoms = numbers * weight, weight
     if clusters is not None:
-        tops, bottoms = _by_cluster(np.asarray(clusters), tops, bottoms)
+        tops, bottoms = _summed(tops, clusters), _summed(bottoms, clusters)
     return _ratio(tops, bottoms, method, resamples, confidence, seed)
 
 
-def bootstrap_class_mean(
+def class_mean(
     values: Float[np.ndarray, " n"] | Bool[np.ndarray, " n"],
     labels: Int[np.ndarray, " n"],
-    *,
     clusters: npt.ArrayLike | None = None,
-    method: Method = "bca",
-    resamples: int = 10_000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """The mean over classes of each class's mean (mean per-class recall), with its bootstrap interval.
+) -> tuple[float, Float64[np.ndarray, " n"]]:
+    """The mean over the classes present of each class's mean (mean per-class recall), and its influences.
 
-    Examples are resampled over the whole set, not inside each class: a class seen once has no spread of its
-    own, and resampling inside it would call the number certain.
+    The classes are taken as given: only what is answered within a class is chance. An influence is how far
+    an example pulls the number; `standard_error` makes an error of them. A class that is one unit alone (one
+    example, one cluster) shows no spread of its own, so its distance from all classes' mean stands for it.
 
     Raises:
         ValueError: when there are no examples.
     """
-    return bootstrap_mean(
-        values,
-        weights=class_weights(labels),
-        clusters=clusters,
-        method=method,
-        resamples=resamples,
-        confidence=confidence,
-        seed=seed,
-    )
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.size == 0:
+        raise ValueError("a mean needs at least one example")
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.bincount(which, numbers) / counts
+    value = float(means.mean())
+    units = np.arange(len(numbers)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    distinct = np.unique(np.stack([which, units]), axis=1)
+    held = np.bincount(distinct[0], minlength=len(counts))  # units of each class
+    centres = np.where(held > 1, means, value)
+    widen = np.where(held > 1, np.sqrt(held / np.maximum(held - 1, 1)), 1.0)
+    return value, widen[which] * (numbers - centres[which]) / (len(counts) * counts[which])
+
+
+def standard_error(influences: Float64[np.ndarray, " n"], clusters: npt.ArrayLike | None = None) -> float:
+    """The error of a number that is a sum of what examples add; those of one cluster add together."""
+    units = influences if clusters is None else _summed(influences, clusters)
+    return float(np.sqrt((units**2).sum()))
+
+
+def share_interval(share: float, error: float, units: int, confidence: float = 0.95) -> Interval:
+    """Wilson's interval of a share between 0 and 1 that has this standard error.
+
+    By the effective sample size share (1 - share) / error² (Korn and Graubard 1998, "Confidence intervals
+    for proportions with small expected number of positive counts"); where there is no error to be seen, by
+    the number of units, because having seen none does not make a number certain.
+    """
+    effective = share * (1 - share) / error**2 if error > 0 else float(units)
+    low, high = _score_interval(share, effective, confidence)
+    return Interval(share, low, high)
+
+
+def normal_interval(value: float, error: float, confidence: float = 0.95) -> Interval:
+    """A value and so many standard errors on both sides."""
+    half = float(stats.norm.isf((1 - confidence) / 2)) * error
+    return Interval(value, value - half, value + half)
 
 
 def paired_difference(
@@ -137,12 +155,6 @@ def paired_difference(
     )
 
 
-def class_weights(labels: Int[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """Weights, shape (n,), that make a weighted mean the mean over the classes present."""
-    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return 1.0 / (len(counts) * counts[which])
-
-
 def mcnemar(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> float:
     """Exact two-sided p of McNemar's test (1947): are two answerers of the same questions alike?
 
@@ -155,6 +167,31 @@ def mcnemar(first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]) -> fl
     return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)
 
 
+def sign_flips(
+    differences: Float64[np.ndarray, " n"],
+    clusters: npt.ArrayLike | None = None,
+    draws: int = 100_000,
+    seed: int = 0,
+) -> float:
+    """Two-sided p of the randomisation test of paired answers: would swapping the two change the sum so much?
+
+    Under the hypothesis that the answerers are alike, each difference (of a cluster: their sum) is as likely
+    with the other sign (Fisher 1935, chapter III). Of right-or-wrong answers this is McNemar's test, drawn
+    instead of counted. At least 1 / (draws + 1).
+    """
+    units = differences if clusters is None else _summed(differences, clusters)
+    sizes, counts = np.unique(np.abs(units[units != 0]), return_counts=True)
+    if not len(sizes):
+        return 1.0
+    generator = np.random.default_rng(seed)
+    found, reached, slack = abs(float(units.sum())), 0, 1e-9 * float(sizes @ counts)
+    chunk = max(1, CELLS // len(sizes))
+    for start in range(0, draws, chunk):
+        kept = generator.binomial(counts, 0.5, size=(min(chunk, draws - start), len(counts)))
+        reached += int((np.abs((2 * kept - counts) @ sizes) >= found - slack).sum())
+    return (1 + reached) / (1 + draws)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p values, in the given order, that keep the family-wise error (Holm 1979)."""
     p = np.asarray(p_values, dtype=np.float64)
@@ -165,11 +202,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _by_cluster(
-    clusters: npt.NDArray[np.generic], tops: Float64[np.ndarray, " n"], bottoms: Float64[np.ndarray, " n"]
-) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
-    _, which = np.unique(clusters, return_inverse=True)
-    return np.bincount(which, tops), np.bincount(which, bottoms)
+def _score_interval(share: float, n: float, confidence: float) -> tuple[float, float]:
+    """Wilson's, of n answers that need not be a whole number."""
+    z = float(stats.norm.isf((1 - confidence) / 2))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return 0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half
+
+
+def _summed(values: Float64[np.ndarray, " n"], clusters: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
+    """The sum of each cluster."""
+    return np.bincount(np.unique(clusters, return_inverse=True)[1], values)
 
 
 def _ratio(

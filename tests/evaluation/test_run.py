@@ -9,7 +9,7 @@ from colour_sets import ColourModel, square, write_clip_benchmark, write_labelle
 from sightword.errors import SightwordError
 from sightword.evaluation.outcomes import read_outcomes
 from sightword.evaluation.run import DEFAULT, TASKS, evaluate
-from sightword.evaluation.scores import append_scores, clip_benchmark_rows, read_scores
+from sightword.evaluation.scores import append_scores, read_scores
 
 
 @pytest.fixture
@@ -161,13 +161,6 @@ def test_a_line_that_is_no_score_is_named(model: ColourModel, out: Path) -> None
     (out / "scores.jsonl").write_text('{"dataset": "x"}\n')
     with pytest.raises(SightwordError, match=r"scores\.jsonl"):
         read_scores(out)
-
-
-def test_rows_of_clip_benchmark_hold_the_latest(model: ColourModel, folder: Path, out: Path) -> None:
-    scores = evaluate(model, out, [str(folder)], ["zeroshot"])
-    (row,) = clip_benchmark_rows(scores)
-    assert row.keys() == {"dataset", "model", "pretrained", "task", "metrics", "language"}
-    assert set(row["metrics"]) == {"acc1", "acc5", "mean_per_class_recall"}
 
 
 def test_lines_for_people(model: ColourModel, folder: Path, out: Path) -> None:

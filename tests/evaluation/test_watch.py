@@ -25,6 +25,8 @@ def test_watching_gives_records_and_writes_nothing(
         "low": 0,
         "high": 1,
         "n": 24,
+        "headline": True,
     }
+    assert [record["headline"] for record in records] == [True, False, False]
     assert sorted(tmp_path.rglob("*")) == before
     assert watch.zeroshot(ColourModel(has_text=False)) == []

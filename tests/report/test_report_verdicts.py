@@ -23,7 +23,7 @@ def run(label: str, samples: int, flops: float, objective: str = "clip", **start
 def verdict(value: float, low: float, high: float) -> Verdict:
     first, second = run("clip", 100, 1e9), run("slip", 100, 3e9, "clip + simclr")
     found = Difference(
-        "d", "s", "zeroshot", "acc1", 0.432, 0.432 + value, Interval(value, low, high), 99, None
+        "d", "s", "zeroshot", "acc1", 0.432, 0.432 + value, Interval(value, low, high), 99, 0.04
     )
     return Verdict(Fair(first, second, True, False), Paired({measure_of(found): found}), measure_of(found))
 

@@ -39,19 +39,24 @@ class Outcomes:
     """A table, one row for each example or query, and what it was made from.
 
     Classification: key, cluster (null: none), label, predicted, correct, rank (of the true class, from 1),
-    top5 (class ids), probabilities. `names` says what class ids mean.
+    top5 (class ids), probabilities; of two classes also score (the second's less the first's, before any
+    softmax). `names` says what class ids mean.
     Retrieval: direction (what is retrieved, text or image), key (the query: a picture's key or a caption),
     cluster, correct, rank (of the best hit), targets, top5 and similarities.
+    Anything else: key, cluster, and for each metric that is a mean over examples a column of its name.
+    `metric` is the one that stands for the answer (`Score.headline`); empty in files that do not say.
     """
 
     about: About
     names: tuple[str, ...]
     table: pa.Table
+    metric: str = ""
 
     def write(self, run: Path) -> None:
         """Write to the run's directory, whole or not at all."""
         facts = {name: str(value) for name, value in vars(self.about).items()}
-        table = self.table.replace_schema_metadata({**facts, "names": json.dumps(self.names)})
+        facts |= {"names": json.dumps(self.names), "metric": self.metric}
+        table = self.table.replace_schema_metadata(facts)
         write_whole(self.about.path(run), lambda file: pq.write_table(table, file, compression="zstd"))
 
 
@@ -65,7 +70,7 @@ def read_outcomes(path: Path) -> Outcomes:
         table = pq.read_table(path)
         facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         about = About(**{name: facts[name] for name in About.__dataclass_fields__})
-        return Outcomes(about, tuple(json.loads(facts["names"])), table)
+        return Outcomes(about, tuple(json.loads(facts["names"])), table, facts.get("metric", ""))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise SightwordError(f"'{path}' holds no outcomes ({error}); evaluate the run again") from error
 
@@ -74,6 +79,7 @@ def classification_table(
     keys: Sequence[str], labels: Int64[np.ndarray, " n"], ranked: Ranked, clusters: Sequence[str]
 ) -> pa.Table:
     """Rows of a classification."""
+    score = {} if ranked.score is None else {"score": ranked.score}
     return pa.table(
         {
             "key": pa.array(keys, pa.string()),
@@ -84,6 +90,7 @@ def classification_table(
             "rank": ranked.rank,
             "top5": pa.array(list(ranked.top), pa.list_(pa.int64())),
             "probabilities": pa.array(list(ranked.probability), pa.list_(pa.float32())),
+            **score,
         }
     )
 

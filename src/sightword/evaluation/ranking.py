@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 TOP = 5
@@ -18,11 +18,14 @@ class Ranked:
     rank: of the true class, from 1; the class itself is right when it is 1.
     top: the best classes, best first.
     probability: of each of those.
+    score: of two classes, by how much the second's score is above the first's; None of more. Probabilities
+        near 0 and 1 round to one number, and scores do not.
     """
 
     rank: Int64[np.ndarray, " n"]
     top: Int64[np.ndarray, "n t"]
     probability: Float32[np.ndarray, "n t"]
+    score: Float64[np.ndarray, " n"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,10 @@ def rank_classes(logits: Float[Tensor, "n c"], labels: Int64[Tensor, " n"]) -> R
     top = order[:, :TOP]
     probability = logits.softmax(dim=1).gather(1, top)
     return Ranked(
-        rank.numpy().astype(np.int64), top.numpy().astype(np.int64), probability.numpy().astype(np.float32)
+        rank.numpy().astype(np.int64),
+        top.numpy().astype(np.int64),
+        probability.numpy().astype(np.float32),
+        (logits[:, 1].double() - logits[:, 0].double()).numpy() if logits.shape[1] == 2 else None,
     )
 
 
@@ -60,8 +66,10 @@ def best_hit(
 
 def join(parts: list[Ranked]) -> Ranked:
     """Several batches as one."""
+    scores = [part.score for part in parts if part.score is not None]
     return Ranked(
         np.concatenate([part.rank for part in parts]),
         np.concatenate([part.top for part in parts]),
         np.concatenate([part.probability for part in parts]),
+        np.concatenate(scores) if scores else None,
     )

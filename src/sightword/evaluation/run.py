@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightword.errors import SightwordError, unknown
-from sightword.evaluation.benchmarks import Benchmark, LabelledSet, open_benchmark, places_of
+from sightword.errors import BadSample, SightwordError, unknown
+from sightword.evaluation import clip_benchmark
+from sightword.evaluation.benchmarks import Benchmark, open_benchmark, places_of
+from sightword.evaluation.evaluated import Evaluated, Failed, SuiteMean, means_of, report, write_means
 from sightword.evaluation.features import Encoder, FeatureStore
-from sightword.evaluation.outcomes import About, Outcomes, read_outcomes
-from sightword.evaluation.scores import Score, append_scores, clip_benchmark_rows, read_scores
-from sightword.evaluation.task import Answer, Task
+from sightword.evaluation.scores import Score, read_scores
+from sightword.evaluation.scoring import Copies, Plan, Say, Scoring
 from sightword.evaluation.tasks import DEFAULT, TASKS
-from sightword.pairs.files import write_whole
-from sightword.training.records import code_version, digest
+from sightword.training.records import check_sinks
 
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """One task on one split of a place; `refusal` is why it cannot be scored."""
-
-    place: str
-    task: Task
-    test: LabelledSet
-    train: LabelledSet | None
-    refusal: str
-
-    @property
-    def title(self) -> str:
-        return f"{self.test.name}/{self.test.split} {self.task.name}"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def _to_stderr(line: str) -> None:
@@ -47,42 +31,79 @@ def evaluate(
     out: Path,
     on: Sequence[str] = ("demo",),
     tasks: Sequence[str] = DEFAULT,
+    **options: Any,
+) -> list[Score]:
+    """The scores of `evaluate_all`, whose arguments these are.
+
+    Raises:
+        SightwordError: as there; and, after everything else was scored, when a data set is broken.
+    """
+    done = evaluate_all(model, out, on, tasks, **options)
+    if done.failed:
+        raise SightwordError(done.failure())
+    return list(done.scores)
+
+
+def evaluate_all(
+    model: Encoder,
+    out: Path,
+    on: Sequence[str] = ("demo",),
+    tasks: Sequence[str] = DEFAULT,
     *,
     data_root: Path = Path(),
     force: bool = False,
     say: Say = _to_stderr,
-) -> list[Score]:
-    """Score a model on every split of every benchmark.
+    copies: Copies | None = None,
+    report_to: Sequence[str] = (),
+) -> Evaluated:
+    """Score a model on every split of every benchmark. What is broken does not end the others.
+
+    Every score is on disk before the next is begun: the same call goes on where it was interrupted.
 
     Args:
         model: what `sightword.load` gives.
-        out: the run's directory; gets `scores.jsonl`, `results.json`, `outcomes/` and `features/`.
+        out: the run's directory; gets `scores.jsonl`, `suites.jsonl`, `results.json`, `clip_benchmark/`,
+            `outcomes/` and `features/`.
         on: places of labelled data: `demo`, folders, tars, published data sets (`food101`, `food101=PATH`),
             suites (`slip`, `vtab`, ...; what is missing of a suite is said and left out).
         tasks: names of `TASKS`. What a model or a set cannot do is said and left out.
         data_root: the folder below which published data sets are looked for.
         force: score again what was scored with the same weights, data and protocol.
         say: where to tell of refusals and unreadable pictures.
-
-    Returns:
-        The scores asked for, those already there included.
+        copies: says how many of a set's pictures are in the training data (`corpora.checking.copies`).
+        report_to: sinks that also get the scores: tensorboard, wandb.
 
     Raises:
-        SightwordError: for unknown tasks and places or broken data, before anything is scored.
+        SightwordError: for unknown tasks, sinks and places, and when every data set is broken, before
+            anything is scored.
     """
+    check_sinks(report_to)
     places, missing = places_of(on, data_root)
     for one in missing:
         say(one.line())
-    plans = plan(model, {where: open_benchmark(where) for where in places}, tasks)
+    benchmarks, failed = _opened(places)
+    plans = plan(model, benchmarks, tasks)
+    for broken in failed:
+        say(f"failed: {broken.what}: {broken.reason}")
     for refused in (plan for plan in plans if plan.refusal):
         say(f"not scored: {refused.title}: {refused.refusal}")
-    features = FeatureStore(model, out / "features")
-    scores: list[Score] = []
+    scoring = Scoring(model, FeatureStore(model, out / "features"), out, force, say, copies)
+    scores = list[Score]()
     for step in (plan for plan in plans if not plan.refusal):
-        scores += _scored(step, model, features, out, force, say)
-    rows = json.dumps(clip_benchmark_rows(read_scores(out)), indent=1)
-    write_whole(out / "results.json", lambda file: file.write(rows.encode()))
-    return scores
+        try:
+            scores += scoring.scores(step)
+        except (SightwordError, BadSample, OSError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise SightwordError(
+                    f"cannot write to '{out}' ({error.strerror}); make room, go on"
+                ) from error
+            failed.append(Failed(step.title, str(error)))
+            say(f"failed: {step.title}: {error}")
+    means = _written(out, model)
+    done = Evaluated(tuple(scores), means, tuple(missing), len(places) + len(missing), tuple(failed))
+    if report_to:
+        report(out, report_to, done, model)
+    return done
 
 
 def plan(model: Encoder, benchmarks: Mapping[str, Benchmark], tasks: Sequence[str]) -> list[Plan]:
@@ -106,78 +127,26 @@ def plan(model: Encoder, benchmarks: Mapping[str, Benchmark], tasks: Sequence[st
     ]
 
 
-def _scored(
-    step: Plan, model: Encoder, features: FeatureStore, out: Path, force: bool, say: Say
-) -> list[Score]:
-    """The scores of one task on one split, made or found."""
-    test, facts = step.test, step.task.protocol(model, step.test, step.train)
-    protocol = {**facts, "hash": digest(json.dumps(facts, sort_keys=True))}
-    hashes = protocol["hash"], model.weights_hash, test.data_hash
-    about = About(test.name, test.split, step.task.name, *hashes)
-    known = [] if force else _known(out, about)
-    if known:
-        return known
-    answer = step.task.answer(features, test, step.train)
-    for part in (test, *([step.train] if step.train else [])):
-        _tell_unreadable(step, part, features, say)
-    source = {"place": step.place, "protocol": protocol, "unreadable": len(features.bad(test))}
-    scores = _records(answer, about, source, model)
-    Outcomes(about, answer.names, answer.outcomes).write(out)
-    append_scores(out, scores)
-    return scores
+def _opened(places: Sequence[str]) -> tuple[dict[str, Benchmark], list[Failed]]:
+    """What lies at each place. A place where nothing is, is a wrong wish; broken data is only told."""
+    opened, failed, first = dict[str, Benchmark](), list[Failed](), None
+    for where in places:
+        try:
+            opened[where] = open_benchmark(where)
+        except (SightwordError, BadSample, OSError) as error:
+            if isinstance(error, SightwordError) and not clip_benchmark.path_of(where).exists():
+                raise
+            first = first or SightwordError(f"'{where}' cannot be evaluated on: {error}")
+            failed.append(Failed(where, str(error)))
+    if first and not opened:
+        raise first
+    return opened, failed
 
 
-def _tell_unreadable(step: Plan, part: LabelledSet, features: FeatureStore, say: Say) -> None:
-    bad = features.bad(part)
-    if bad:
-        key, reason = bad[0]
-        left_out = f"left out {len(bad)} of {len(part)} {part.split} pictures, unreadable"
-        say(f"{step.title}: {left_out} ({key}: {reason})")
-
-
-def _known(out: Path, about: About) -> list[Score]:
-    """What was scored before from just this; nothing when its outcomes are gone."""
-    path = about.path(out)
-    if not path.is_file() or read_outcomes(path).about != about:
-        return []
-    latest = {score.metric: score for score in read_scores(out) if _about(score) == about}
-    return list(latest.values())
-
-
-def _about(score: Score) -> About:
-    return About(
-        score.dataset,
-        score.split,
-        score.task,
-        str(score.protocol["hash"]),
-        score.weights_hash,
-        score.data_hash,
-    )
-
-
-def _records(answer: Answer, about: About, source: Mapping[str, Any], model: Encoder) -> list[Score]:
-    now, version = round(time.time(), 3), code_version()
-    return [
-        Score(
-            dataset=about.dataset,
-            split=about.split,
-            task=about.task,
-            metric=measured.metric,
-            value=measured.interval.value,
-            low=measured.interval.low,
-            high=measured.interval.high,
-            n=measured.n,
-            interval=measured.method,
-            chosen=answer.chosen,
-            **source,
-            run=model.name,
-            weights_hash=about.weights_hash,
-            data_hash=about.data_hash,
-            code_version=version,
-            step=model.step,
-            samples=model.samples,
-            flops=model.flops,
-            time=now,
-        )
-        for measured in answer.measured
-    ]
+def _written(out: Path, model: Encoder) -> tuple[SuiteMean, ...]:
+    """Whatever is made from all scores of the run; gives the means."""
+    scores = read_scores(out)
+    means = tuple(means_of(scores, model.weights_hash))
+    write_means(out, means, model, round(time.time(), 3))
+    clip_benchmark.write(out, scores)
+    return means

@@ -13,11 +13,6 @@ from sightword.errors import SightwordError
 from sightword.training.records import read_records
 
 FILE = "scores.jsonl"
-CLIP_BENCHMARK_TASKS = {
-    "zeroshot": "zeroshot_classification",
-    "retrieval": "zeroshot_retrieval",
-    "linear": "linear_probe",
-}
 
 
 @dataclass(frozen=True)
@@ -31,6 +26,10 @@ class Score:
     chosen: what was chosen on a split of the training part.
     step, samples, flops: how much training is in the weights.
     time: seconds since 1970 when it was measured.
+    headline: whether the metric is the data set's own (SLIP, section 4.4), by which suites are averaged; one
+        of each task and split is.
+    contaminated: how many of the test pictures are in the training data, by their bytes or their looks; None
+        where they were not compared.
     """
 
     place: str
@@ -54,12 +53,15 @@ class Score:
     samples: int
     flops: float
     time: float
+    headline: bool = False
+    contaminated: int | None = None
 
     def line(self) -> str:
         """For people: what was measured, in percent."""
         ends = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
         what = f"{self.dataset}/{self.split} {self.task} {self.metric}"
-        return f"{what:<56} {100 * self.value:5.1f} % {ends:<14} n {self.n:,}"
+        copies = f"  ({self.contaminated:,} in the training data)" if self.contaminated else ""
+        return f"{what:<56} {100 * self.value:5.1f} % {ends:<14} n {self.n:,}{copies}"
 
 
 def read_scores(run: Path) -> list[Score]:
@@ -68,10 +70,13 @@ def read_scores(run: Path) -> list[Score]:
     Raises:
         SightwordError: when a line is not a score.
     """
-    names = [field.name for field in fields(Score)]
+    names = {field.name for field in fields(Score)}
     try:
-        return [Score(**{name: record[name] for name in names}) for record in read_records(run / FILE)]
-    except (KeyError, ValueError) as error:
+        return [
+            Score(**{name: value for name, value in record.items() if name in names})
+            for record in read_records(run / FILE)
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
         raise SightwordError(f"'{run / FILE}' holds a line that is no score ({error}); remove it") from error
 
 
@@ -85,23 +90,3 @@ def append_scores(run: Path, scores: Iterable[Score]) -> None:
         file.write("".join(json.dumps(asdict(score)) + "\n" for score in scores).encode())
         file.flush()
         os.fsync(file.fileno())
-
-
-def clip_benchmark_rows(scores: Iterable[Score]) -> list[dict[str, Any]]:
-    """Latest scores in the shape of CLIP_benchmark's result files, one row for each task and split."""
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for score in scores:
-        row = rows.setdefault(
-            (score.dataset, score.split, score.task),
-            {
-                "dataset": f"{score.dataset}/{score.split}",
-                "model": score.run,
-                "pretrained": score.weights_hash,
-                "task": CLIP_BENCHMARK_TASKS.get(score.task, score.task),
-                "metrics": {},
-                "language": "en",
-            },
-        )
-        row["pretrained"] = score.weights_hash
-        row["metrics"][score.metric] = score.value
-    return list(rows.values())

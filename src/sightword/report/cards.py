@@ -85,5 +85,5 @@ def _corrected(verdict: Verdict) -> str:
         return ""
     return (
         f"Of all {len(tested)} scores that both have, {kept} differ{'s' if kept == 1 else ''} "
-        "after Holm's correction (exact McNemar, 5 %)."
+        "after Holm's correction over everything that was compared (5 %)."
     )
