@@ -196,9 +196,14 @@ class Life:
                 blamed.wrong.append(("answers", "did not say that it starts from the beginning"))
 
     def _judge_restarts(self, attempt: Attempt, one: Suffered) -> None:
-        """Where torchrun started it again, it must have gone on from the newest checkpoint too."""
+        """Where torchrun started it again, it must have gone on from the newest whole checkpoint too."""
         published = [x for x in attempt.trace.lines() if x["what"] == "published" and x["target"]]
-        saves = [(x["time"], step_of(x["target"])) for x in published if "checkpoints/step-" in x["target"]]
+        saves = [
+            (x["time"], step_of(x["target"]))
+            for x in published
+            if "checkpoints/step-" in x["target"]
+            and (x["time"] > attempt.begun or Path(x["target"]).name not in self._seen_at_start)
+        ]
         for first in (x for x in attempt.lines("batch") if x["restart"] == 1):
             expected = max((step for time, step in saves if time < first["time"]), default=0)
             last = max(x["time"] for x in attempt.lines("batch") if x["restart"] == 0)
