@@ -26,3 +26,13 @@ def append(out: Path | None, benchmark: str, rows: Sequence[dict[str, Any]], **s
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def write_between(document: Path, marks: str, text: str) -> None:
+    """Replace what stands between a page's marks."""
+    begin, end = f"<!-- {marks} -->", f"<!-- {marks.partition(':')[0]}: end -->"
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{document} has no lines '{begin}' and '{end}'")
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

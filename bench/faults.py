@@ -35,7 +35,7 @@ import torch
 from _campaign import FULL, QUICK, SHAPES, Drawn, draw, pairs
 from _kinds import KINDS
 from _lives import WRONG, Life, Suffered, Whole, small_disk
-from _results import append
+from _results import append, write_between
 from rich.console import Console
 
 from sightword.training.progress import bar_with_eta
@@ -70,7 +70,7 @@ def main() -> None:
     text = f"{_summary(lives, suffered, given.seed, time.monotonic() - begun)}\n\n{markdown(rows)}"
     print(text)
     if given.write:
-        write_into(given.write, text)
+        write_between(given.write, MARKS, text)
     print("\n".join(_reasons(suffered)))
     if kept:
         print(f"files: {kept}")
@@ -222,16 +222,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-_BEGIN, _END = "<!-- faults: written by bench/faults.py -->", "<!-- faults: end -->"
-
-
-def write_into(document: Path, text: str) -> None:
-    """Replace what stands between the marks."""
-    before, _, rest = document.read_text(encoding="utf-8").partition(_BEGIN)
-    _, found, after = rest.partition(_END)
-    if not found:
-        raise SystemExit(f"{document} has no lines '{_BEGIN}' and '{_END}'")
-    document.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
+MARKS = "faults: written by bench/faults.py"
 
 
 if __name__ == "__main__":

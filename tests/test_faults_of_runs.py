@@ -199,6 +199,8 @@ def test_the_table_counts_tries_and_what_was_wrong(tmp_path: Path) -> None:
     assert lines[-1].replace(" ", "").startswith("|all|1|1|1|0|1|0|0|0|2.0|")
     assert {line.count("|") for line in lines} == {11}
     page = tmp_path / "page.md"
-    page.write_text(f"above\n{faults._BEGIN}\nold\n{faults._END}\nbelow\n")
-    faults.write_into(page, "new")
-    assert page.read_text() == f"above\n{faults._BEGIN}\nnew\n{faults._END}\nbelow\n"
+    begin, end = "<!-- faults: written by bench/faults.py -->", "<!-- faults: end -->"
+    assert begin in (Path(faults.__file__).parents[1] / "docs" / "reliability.md").read_text()
+    page.write_text(f"above\n{begin}\nold\n{end}\nbelow\n")
+    faults.write_between(page, faults.MARKS, "new")
+    assert page.read_text() == f"above\n{begin}\nnew\n{end}\nbelow\n"
