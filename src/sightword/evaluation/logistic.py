@@ -2,8 +2,8 @@
 
 The objective is scikit-learn's, `sum of losses * C + |W|^2 / 2` with a free bias, divided by `C n`. It is
 convex, so how it is minimised does not matter; L-BFGS does it in coordinates in which it is nearly round:
-features are rotated to the axes of their covariance, and each axis is scaled by the root of the curvature that
-it has when all classes are equally likely. Products are float32, sums and steps float64.
+features are rotated to the axes of their covariance, and each axis is scaled by the root of the curvature
+that it has when all classes are equally likely. Products are float32, sums and steps float64.
 """
 
 from __future__ import annotations
@@ -35,11 +35,20 @@ class Fitted:
     present: Int64[np.ndarray, " p"]
     left: float
 
-    def scores(self, features: Float32[np.ndarray, "m d"], classes: int) -> Float[Tensor, "m c"]:
-        """Log-probabilities, float64; minus infinity for classes that no example was of."""
+    def scores(
+        self,
+        features: Float32[np.ndarray, "m d"],
+        classes: int,
+        offset: Float[Tensor, "m p"] | None = None,
+    ) -> Float[Tensor, "m c"]:
+        """Log-probabilities, float64; minus infinity for classes that are not present.
+
+        `offset` is added to the logits, where it was in learning.
+        """
         out = torch.full((len(features), classes), -torch.inf, dtype=torch.float64)
         for rows in torch.arange(len(features)).split(ROWS):
             logits = torch.from_numpy(features[rows.numpy()]).double() @ self.weight + self.bias
+            logits += 0.0 if offset is None else offset[rows]
             out[rows[:, None], torch.from_numpy(self.present)] = logits.log_softmax(dim=1)
         return out
 
@@ -47,9 +56,24 @@ class Fitted:
 class Logistic:
     """One set of examples, fitted with one strength after another, each from where the last one ended."""
 
-    def __init__(self, features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, " n"]) -> None:
+    def __init__(
+        self,
+        features: Float32[np.ndarray, "n d"],
+        labels: Int64[np.ndarray, " n"],
+        offset: Float[Tensor, "n c"] | None = None,
+    ) -> None:
+        """Take the examples.
+
+        Args:
+            features: one row for each.
+            labels: class ids. Classes that do not occur are never predicted, unless there is an offset.
+            offset: logits of every class that another classifier gives: what is learned is added to them, so
+                that with little to learn from it stays near them.
+        """
         self.present, own = np.unique(labels, return_inverse=True)
-        self._labels = torch.from_numpy(own)
+        if offset is not None:
+            self.present, own = np.arange(offset.shape[1]), labels
+        self._labels, self._offset = torch.from_numpy(own), offset
         self._mean, self._spread = moments(features)
         self._axes, self._variance = self._rotation(features)
         self._rotated = torch.cat([self._standard(part).float() for part in self._parts(features)])
@@ -89,8 +113,11 @@ class Logistic:
         theta = scale * at
         weight, bias = theta[:-1].float(), theta[-1].float()
         loss, slope = 0.0, torch.zeros_like(theta)
-        for x, y in zip(self._rotated.split(ROWS), self._labels.split(ROWS), strict=True):
-            logs = torch.addmm(bias, x, weight).log_softmax(dim=1)
+        for start in range(0, len(self._labels), ROWS):
+            part = slice(start, start + ROWS)
+            x, y = self._rotated[part], self._labels[part]
+            logits = torch.addmm(bias, x, weight)
+            logs = (logits if self._offset is None else logits + self._offset[part]).log_softmax(dim=1)
             loss -= float(logs.gather(1, y[:, None]).double().sum())
             wrong = logs.exp_().sub_(F.one_hot(y, len(self.present)))
             slope[:-1] += (x.T @ wrong).double()

@@ -30,11 +30,7 @@ class Learner(Task):
     """Learns from the training part. A subclass says how to choose its setting and how to score."""
 
     def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:
-        if test.probed is None:
-            return "the set has captions, not classes"
-        if train is None or train.probed is None:
-            return "there is no train split to learn from"
-        return "" if len(set(train.probed.of.tolist())) > 1 else "the train split holds only one class"
+        return why_not(test, train)
 
     def protocol(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> dict[str, Any]:
         assert train is not None
@@ -79,6 +75,15 @@ class Learner(Task):
     @abstractmethod
     def fit(self, known: Known, labels: Of, classes: int, chosen: Mapping[str, Any]) -> Classifier:
         """A classifier of features, learned with the chosen setting."""
+
+
+def why_not(test: LabelledSet, train: LabelledSet | None) -> str:
+    """Why nothing can be learned, in a few words; empty when it can."""
+    if test.probed is None:
+        return "the set has captions, not classes"
+    if train is None or train.probed is None:
+        return "there is no train split to learn from"
+    return "" if len(set(train.probed.of.tolist())) > 1 else "the train split holds only one class"
 
 
 def chosen_on(train: LabelledSet) -> dict[str, Any]:
