@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
@@ -37,6 +37,12 @@ class Pool:
     part: QuestionSet
     rows: Int64[np.ndarray, " n"]
     targets: csr_matrix
+
+    @property
+    def ceiling(self) -> Float64[np.ndarray, " n"]:
+        """What the best choice among the answers scores on each question that may be asked."""
+        best: np.ndarray = self.targets.max(axis=1).toarray()[:, 0]
+        return best[self.rows]
 
 
 class Answerer(nn.Module):
@@ -99,7 +105,7 @@ def wrong(logits: Float[Tensor, "b answers"], pool: Pool, rows: Rows) -> Float[T
     Where answers are right to a degree: binary cross-entropy with that degree, summed over answers, as is
     customary for VQA v2 (1708.02711, equation 2). Otherwise cross-entropy.
     """
-    targets = torch.from_numpy(pool.targets[rows].toarray()).to(logits.device)
+    targets = torch.from_numpy(pool.targets[rows].toarray()).to(logits.device, torch.float32)
     if pool.part.rule.soft:
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(rows)
     return F.cross_entropy(logits, targets)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int64
 
 from sightword.evaluation.measures import Measured, share
-from sightword.evaluation.vqa.questions import QuestionSet
+from sightword.evaluation.vqa.learning import Pool
 from sightword.evaluation.vqa.vocabulary import Vocabulary
 from sightword.statistics import Interval, bootstrap_mean, wilson
 
@@ -19,24 +20,24 @@ BLIND, GAINED, CEILING = (f"{ACCURACY}_{what}" for what in ("question_only", "ga
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """Answers to some questions of a set, all of shape (n,).
+    """Answers to the questions of a pool.
 
-    rows: the questions. looking, blind: ids of the answers with and without the picture.
+    pool: the questions. looking, blind: ids of the answers with and without the picture, shape (n,).
     """
 
-    part: QuestionSet
+    pool: Pool
     vocabulary: Vocabulary
-    rows: Int64[np.ndarray, " n"]
     looking: Int64[np.ndarray, " n"]
     blind: Int64[np.ndarray, " n"]
 
+    @cached_property
     def scores(self) -> dict[str, Float64[np.ndarray, " n"]]:
         """What each answer scores with and without the picture, and what the best known one would."""
-        part, rows, vocabulary = self.part, self.rows, self.vocabulary
+        part, rows = self.pool.part, self.pool.rows
         return {
-            ACCURACY: vocabulary.scores(part, rows, self.looking),
-            BLIND: vocabulary.scores(part, rows, self.blind),
-            CEILING: vocabulary.ceiling(part, rows),
+            ACCURACY: self.vocabulary.scores(part, rows, self.looking),
+            BLIND: self.vocabulary.scores(part, rows, self.blind),
+            CEILING: self.pool.ceiling,
         }
 
 
@@ -47,11 +48,10 @@ def measured(answered: Answered) -> tuple[Measured, ...]:
     `vqa_accuracy_gained` the paired difference to it; `vqa_accuracy_ceiling` what the best choice among the
     learned answers would score. Intervals resample pictures with all their questions.
     """
-    pictures = np.asarray(answered.part.picture_keys(answered.rows))
-    scores = answered.scores()
-    seen = scores[ACCURACY]
-    scores[GAINED] = seen - scores[BLIND]
-    kinds = [answered.part.questions.kinds[row] for row in answered.rows]
+    part, rows, seen = answered.pool.part, answered.pool.rows, answered.scores[ACCURACY]
+    pictures = np.asarray(part.picture_keys(rows))
+    scores = {**answered.scores, GAINED: seen - answered.scores[BLIND]}
+    kinds = [part.questions.kinds[row] for row in rows]
     told = sorted({kind for some in kinds for kind in some})
     among = {kind: np.array([kind in some for some in kinds]) for kind in told}
     return (
@@ -82,20 +82,20 @@ def outcomes_table(answered: Answered) -> pa.Table:
     key, cluster (its picture), question, kinds, detail, answers (what people said), predicted, correct (the
     whole score), predicted_question_only, and what is scored with the picture, without it and at best.
     """
-    asked, rows = answered.part.questions, answered.rows
-    scores, answers = answered.scores(), answered.vocabulary.answers
+    part, rows, answers = answered.pool.part, answered.pool.rows, answered.vocabulary.answers
+    asked = part.questions
 
     return pa.table(
         {
             "key": pa.array([asked.keys[row] for row in rows], pa.string()),
-            "cluster": pa.array(answered.part.picture_keys(rows), pa.string()),
+            "cluster": pa.array(part.picture_keys(rows), pa.string()),
             "question": pa.array([asked.texts[row] for row in rows], pa.string()),
             "kinds": pa.array([asked.kinds[row] for row in rows], pa.list_(pa.string())),
             "detail": pa.array([asked.details[row] for row in rows], pa.string()),
             "answers": pa.array([asked.answers[row] for row in rows], pa.list_(pa.string())),
             "predicted": pa.array([answers[i] for i in answered.looking], pa.string()),
-            "correct": scores[ACCURACY] == 1.0,
+            "correct": answered.scores[ACCURACY] == 1.0,
             "predicted_question_only": pa.array([answers[i] for i in answered.blind], pa.string()),
-            **scores,
+            **answered.scores,
         }
     )

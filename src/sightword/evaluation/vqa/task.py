@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, final
 
@@ -50,7 +50,7 @@ class VQA(Task):
         assert isinstance(model, Model)
         assert isinstance(test, QuestionSet)
         assert isinstance(train, QuestionSet)
-        own = train.validation
+        own, recipe = train.validation, asdict(self.recipe) | {"precision": str(self._precision(model))}
         chosen_on = f"{SHARE:g} of the train split's pictures" if own is None else f"the {own.split} split"
         return {
             "transform": transform(model),
@@ -64,33 +64,35 @@ class VQA(Task):
             "train_data_hash": train.data_hash,
             "chosen_on": chosen_on,
             "validation_data_hash": None if own is None else own.data_hash,
-            "recipe": {**asdict(self.recipe), "precision": str(self._precision(model)), "seed": SEED},
+            "recipe": {name: list(v) if isinstance(v, tuple) else v for name, v in recipe.items()},
+            "seed": SEED,
         }
 
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
         assert isinstance(test, QuestionSet)
         assert isinstance(train, QuestionSet)
         vocabulary = Vocabulary.of(train)
-        pool = _pool(features, test, vocabulary)
+        pool, known = _pool(features, test, vocabulary), _pool(features, train, vocabulary)
+        own = train.validation
+        held = _pool(features, own, vocabulary) if isinstance(own, QuestionSet) else None
         ids, chosen = dict[bool, Int64[np.ndarray, " n"]](), dict[str, Mapping[str, Any]]()
         for blind in (False, True):
             what = f"{test.name} {self.name}{', without pictures' if blind else ''}"
-            answerer, found = self._learned(features, train, vocabulary, blind, what)
+            make = self._maker(features, known, vocabulary, blind)
+            answerer, found = learned(make, known, held, vocabulary, self.recipe, _device(features), what)
             ids[blind] = predict(answerer, pool, _device(features), what)
             chosen["question only" if blind else "looking"] = found
-        answered = Answered(test, vocabulary, pool.rows, ids[False], ids[True])
+        answered = Answered(pool, vocabulary, ids[False], ids[True])
         choices = {**chosen["looking"], "question_only": chosen["question only"]}
         return Answer(measured(answered), outcomes_table(answered), vocabulary.answers, choices)
 
-    def _learned(
-        self, features: FeatureStore, train: QuestionSet, vocabulary: Vocabulary, blind: bool, what: str
-    ) -> tuple[Answerer, Mapping[str, Any]]:
-        known = _pool(features, train, vocabulary)
-        own = train.validation
-        held = _pool(features, own, vocabulary) if isinstance(own, QuestionSet) else None
-        seen = features.of(train, "pooled").values["pooled"]
-        asked = _questions(features)
-        scales = Scale.of(torch.from_numpy(seen)), Scale.of(asked.of(train, known.rows))
+    def _maker(
+        self, features: FeatureStore, known: Pool, vocabulary: Vocabulary, blind: bool
+    ) -> Callable[[], Answerer]:
+        """Makes the same untrained answerer each time."""
+        seen = features.of(known.part, "pooled").values["pooled"]
+        asked = _questions(features).of(known.part, known.rows)
+        scales = Scale.of(torch.from_numpy(seen)), Scale.of(asked)
         device = _device(features)
 
         def make() -> Answerer:
@@ -98,7 +100,7 @@ class VQA(Task):
                 head = Head(*scales, len(vocabulary.answers), self.recipe)
             return Answerer(self._seeing(features, blind), head).to(device)
 
-        return learned(make, known, held, vocabulary, self.recipe, device, what)
+        return make
 
     def _seeing(self, features: FeatureStore, blind: bool) -> Seeing:
         if not self.tuned:

@@ -11,7 +11,10 @@ from jaxtyping import Float64, Int64
 from scipy.sparse import csr_matrix
 
 from sightword.errors import SightwordError
+from sightword.evaluation.progress import watched
 from sightword.evaluation.vqa.questions import QuestionSet
+
+ROWS = 4096  # questions between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -45,21 +48,18 @@ class Vocabulary:
         return {answer: i for i, answer in enumerate(self.answers)}
 
     def targets(self, part: QuestionSet) -> csr_matrix:
-        """What each answer would score on each question, float32 of shape (questions, answers)."""
+        """What each answer would score on each question, float64 of shape (questions, answers)."""
         rows, columns, values = list[int](), list[int](), list[float]()
-        for row, people in enumerate(part.questions.answers):
-            for answer, worth in part.rule.worth(people).items():
-                if answer in self.position:
-                    rows.append(row)
-                    columns.append(self.position[answer])
-                    values.append(worth)
-        shape = (len(part.questions), len(self.answers))
-        return csr_matrix((np.array(values, dtype=np.float32), (rows, columns)), shape=shape)
-
-    def ceiling(self, part: QuestionSet, rows: Int64[np.ndarray, " m"]) -> Float64[np.ndarray, " m"]:
-        """What the best choice among the answers scores on some questions."""
-        best = self.targets(part).max(axis=1).toarray()[:, 0]
-        return best[rows].astype(np.float64)
+        people = part.questions.answers
+        for start in watched(range(0, len(people), ROWS), len(people), f"answers of {part.name}", ROWS):
+            for row, said in enumerate(people[start : start + ROWS], start):
+                for answer, worth in part.rule.worth(said).items():
+                    if answer in self.position:
+                        rows.append(row)
+                        columns.append(self.position[answer])
+                        values.append(worth)
+        shape = (len(people), len(self.answers))
+        return csr_matrix((np.array(values), (rows, columns)), shape=shape)
 
     def scores(
         self, part: QuestionSet, rows: Int64[np.ndarray, " m"], chosen: Int64[np.ndarray, " m"]
