@@ -8,7 +8,7 @@ from typing import final
 from sightword.evaluation.cards import Card, place_in
 from sightword.evaluation.labelled import Benchmark, LabelledSet
 from sightword.evaluation.layouts.layout import Layout
-from sightword.evaluation.layouts.listed import home_of, json_of, lines_of, listed_rows
+from sightword.evaluation.layouts.listed import home_of, lines_of, listed_rows, object_of
 
 INSIDE = ("food-101",)
 
@@ -37,6 +37,6 @@ def _split(home: Path, card: Card, split: str) -> LabelledSet:
         entries = lines_of(card, source)
     else:
         source = source.with_suffix(".json")
-        entries = [entry for mine in json_of(card, source).values() for entry in mine]
+        entries = [entry for mine in object_of(card, source).values() for entry in mine]
     rows = [(f"{entry}.jpg", place_in(card, entry.partition("/")[0])) for entry in entries]
     return listed_rows(card, split, home / "images", rows, source)

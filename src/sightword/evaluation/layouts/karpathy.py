@@ -105,7 +105,7 @@ def _listed(card: Card, source: Path) -> dict[str, dict[str, list[str]]]:
         for image in json_of(card, source)["images"]:
             split = "train" if image["split"] == "restval" else image["split"]
             found[split][_path(image)] = [str(sentence["raw"]).strip() for sentence in image["sentences"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise SightwordError(
             f"{card.title}: '{source}' is not Karpathy's list ({error!r} is wrong)"
         ) from error

@@ -69,6 +69,18 @@ def json_of(card: Card, path: Path) -> Any:
         ) from error
 
 
+def object_of(card: Card, path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object.
+
+    Raises:
+        SightwordError: when it is missing, or something else.
+    """
+    found = json_of(card, path)
+    if not isinstance(found, dict):
+        raise SightwordError(f"{card.title}: '{path}' holds no JSON object; get it again: {card.get}")
+    return found
+
+
 def number_of(card: Card, text: str, path: Path) -> int:
     """A whole number of a list.
 

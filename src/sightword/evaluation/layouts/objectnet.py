@@ -14,7 +14,7 @@ from sightword.evaluation.cards import Card
 from sightword.evaluation.labelled import Benchmark, Picture
 from sightword.evaluation.layouts.classfolders import class_folders
 from sightword.evaluation.layouts.layout import Layout, split_of
-from sightword.evaluation.layouts.listed import first_that, home_of, json_of, pictures_in
+from sightword.evaluation.layouts.listed import first_that, home_of, object_of, pictures_in
 from sightword.views.decode import decode
 
 INSIDE = ("objectnet-1.0", "objectnet-1.0/objectnet-1.0")
@@ -40,8 +40,8 @@ class ObjectNet(Layout):
         home, maps = home_of(root, INSIDE, "images"), self._maps(root)
         assert home is not None
         assert maps is not None
-        named = json_of(card, first_that(card, [maps / FOLDERS]))
-        shared = json_of(card, first_that(card, [maps / SHARED]))
+        named = object_of(card, first_that(card, [maps / FOLDERS]))
+        shared = object_of(card, first_that(card, [maps / SHARED]))
         folders = sorted(folder for folder, name in named.items() if name in shared)
         lacking = sorted(set(folders) - set(class_folders(home / "images")))
         if len(folders) != len(shared) or lacking:
