@@ -114,9 +114,7 @@ def _print_some(where: str, job: tuple[int, int, int], tick: Tick) -> tuple[int,
 
 
 def _compare(rows: Rows, test: Benchmarked, prints: np.ndarray, findings: Findings) -> Contaminated:
-    same = _same_files(rows.column("file"), prints["file"])
-    near, uncompared = _near(rows, prints)
-    near = near[~np.isin(near[:, 0], same[:, 0])]
+    same, near, uncompared = copied(rows, prints)
     for pairs, reason in ((same, "the same bytes as"), (near, "looks like")):
         for mine, theirs in _firsts(pairs).tolist():
             shard, key = rows.name(mine)
@@ -138,6 +136,22 @@ def _compare(rows: Rows, test: Benchmarked, prints: np.ndarray, findings: Findin
         training_pictures=len(np.unique(both[:, 0])),
         uncompared=uncompared,
     )
+
+
+def copied(rows: Rows, prints: np.ndarray) -> tuple[Int64[np.ndarray, "m 2"], Int64[np.ndarray, "k 2"], int]:
+    """Which pictures of a corpus are which test pictures.
+
+    Args:
+        rows: of the corpus.
+        prints: a `ROW` for each test picture; where it was not read, without `file` and `looks`.
+
+    Returns:
+        pairs of the same bytes, pairs that look alike of the other corpus pictures, and how many pictures
+        had too many neighbours for all of them to be compared.
+    """
+    same = _same_files(rows.column("file"), prints["file"])
+    near, uncompared = _near(rows, prints)
+    return same, near[~np.isin(near[:, 0], same[:, 0])], uncompared
 
 
 def _firsts(pairs: Int64[np.ndarray, "m 2"]) -> Int64[np.ndarray, "k 2"]:
