@@ -1,11 +1,11 @@
-"""Does a tower that was trained on the demo's emoji learn Fashion-MNIST better than the same tower from scratch?
+"""Does a tower trained on the demo's emoji learn Fashion-MNIST better than the same tower from scratch?
 
     python bench/finetune.py --data eval_fashion.tar.gz --out docs/finetune.jsonl
 
 Both arms have the same tower, recipe, labels, order of pictures, augmentation and number of learning rates.
-The rate is chosen by each arm for itself, on a fifth of the labels of the first seed. Every seed draws its own
-labels, head and order; of one seed a smaller number of labels is part of a larger. All lies in `--work`, and
-goes on from there when the command is given again.
+The rate is chosen by each arm for itself, on a fifth of the labels of the first seed. Every seed draws its
+own labels, head and order; of one seed a smaller number of labels is part of a larger. All lies in `--work`,
+and goes on from there when the command is given again.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="a labelled tar with a train and a test split"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="a labelled tar of a train and a test split")
     parser.add_argument("--run", type=Path, help="a trained run; without it demo-clip is trained")
     parser.add_argument("--pretrain-epochs", type=float, default=12.0, help="of demo-clip, which has 24")
     parser.add_argument("--labels", type=int, default=100, help="a class")
