@@ -73,7 +73,8 @@ def test_the_card_counts_as_the_publisher_does() -> None:
     names = card_of("gtsrb").classes
     for number, words in {
         0: "20 kph", 8: "120 kph", 12: "priority road", 13: "yield", 14: "stop", 17: "no entry",
-        25: "road work", 33: "right turn", 34: "left turn", 38: "keep right", 40: "traffic circle", 42: "trucks has ended",
+        25: "road work", 33: "right turn", 34: "left turn", 38: "keep right",
+        40: "traffic circle", 42: "trucks has ended",
     }.items():  # fmt: skip
         assert words in names[number]
 
