@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,17 +115,37 @@ class FeatureStore:
         self._held[place] = held
         return held
 
-    def forget(self, labelled: LabelledSet) -> None:
-        """Give back the memory and the files of a set's features, when nobody will ask for them again."""
-        for place in [place for place in self._held if place[0] == labelled.data_hash]:
-            del self._held[place]
-            path = self._path(labelled, place[1])
-            if path is not None:
-                path.unlink(missing_ok=True)
+    def kept(self, name: str, identity: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Numbers that take long to make: in a file until they are dropped, so that work cut short goes on.
+
+        Args:
+            name: of the file.
+            identity: of all that decides the numbers besides the weights.
+            make: makes them, unless the file has those of this identity and these weights.
+        """
+        path, identity = self._file(name), f"{self.model.weights_hash} {identity}"
+        if path is not None and path.is_file():
+            with suppress(SightwordError):
+                tensors, about = read_features(path)
+                if about.get("identity") == identity:
+                    return tensors["kept"]
+        made = make()
+        if path is not None:
+            write_whole(path, lambda file: file.write(save({"kept": made}, metadata={"identity": identity})))
+        return made
+
+    def drop(self, name: str) -> None:
+        """Remove what was kept under a name."""
+        path = self._file(name)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    def _file(self, name: str) -> Path | None:
+        return self._folder / f"{name}.safetensors" if self._folder else None
 
     @property
     def folder(self) -> Path | None:
-        """Where a task may keep unfinished work; None keeps nothing on disk."""
+        """Where a fine-tuning keeps its unfinished work; None keeps nothing on disk."""
         return self._folder
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -145,8 +166,8 @@ class FeatureStore:
     def _path(self, labelled: LabelledSet, shorter: int) -> Path | None:
         # One file for each set and transform: features of earlier weights are replaced, they would pile up.
         usual = shorter == self.model.image_size
-        name = f"{labelled.name}-{labelled.split}{'' if usual else f'-resize{shorter}'}.safetensors"
-        return self._folder / name if self._folder else None
+        name = f"{labelled.name}-{labelled.split}{'' if usual else f'-resize{shorter}'}"
+        return self._file(name)
 
     def _load(self, labelled: LabelledSet, shorter: int) -> Features | None:
         path = self._path(labelled, shorter)

@@ -48,9 +48,7 @@ class Learner(Task):
         assert train is not None
         assert test.probed is not None
         asked = features.of(test, "pooled")
-        chosen, classify = features.once(
-            f"{self.name} {train.data_hash}", lambda: self._learn(features, train)
-        )
+        chosen, classify = self.learned(features, train)
         truth = test.probed.of[asked.rows]
         ranked = rank_classes(classify(asked.values["pooled"]), torch.from_numpy(truth))
         clusters = test.clusters_of(asked.rows)
@@ -60,6 +58,12 @@ class Learner(Task):
             test.probed.names,
             chosen,
         )
+
+    def learned(self, features: FeatureStore, train: LabelledSet) -> tuple[Mapping[str, Any], Classifier]:
+        """What was chosen, and the classifier; made once for all that asks."""
+        validation = train.validation.data_hash if train.validation else ""
+        name = f"{self.name} {train.data_hash} {validation}"
+        return features.once(name, lambda: self._learn(features, train))
 
     def _learn(self, features: FeatureStore, train: LabelledSet) -> tuple[Mapping[str, Any], Classifier]:
         """Choose on a split of the training part, then learn from the whole; once for all test splits."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sightword.evaluation.corruption import Corruption
+from sightword.evaluation.few_shot import FewShot
 from sightword.evaluation.knn import KNN
 from sightword.evaluation.linear import Linear
 from sightword.evaluation.retrieval import Retrieval
@@ -15,6 +17,9 @@ TASKS: tuple[Task, ...] = (
     Retrieval(),
     KNN(),
     Linear(),
+    FewShot(),
+    Corruption(),
+    Corruption(probe=True),
     VQA(),
     VQA(tuned=True),
 )
