@@ -105,7 +105,11 @@ def wrong(logits: Float[Tensor, "b answers"], pool: Pool, rows: Rows) -> Float[T
     Where answers are right to a degree: binary cross-entropy with that degree, summed over answers, as is
     customary for VQA v2 (1708.02711, equation 2). Otherwise cross-entropy.
     """
-    targets = torch.from_numpy(pool.targets[rows].toarray()).to(logits.device, torch.float32)
+    # Few answers of thousands are right to any degree: only they travel to the device.
+    right = pool.targets[rows].tocoo()
+    where = torch.from_numpy(np.stack([right.row, right.col]).astype(np.int64)).to(logits.device)
+    worth = torch.from_numpy(right.data).to(logits.device, logits.dtype)
+    targets = torch.zeros_like(logits).index_put_((where[0], where[1]), worth)
     if pool.part.rule.soft:
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(rows)
     return F.cross_entropy(logits, targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int64
 
-from sightword.evaluation.measures import Measured, share
+from sightword.evaluation.measures import Measured, credit, share
 from sightword.evaluation.vqa.learning import Pool
 from sightword.evaluation.vqa.vocabulary import Vocabulary
 from sightword.statistics import Interval, bootstrap_mean, wilson
@@ -62,18 +63,24 @@ def measured(answered: Answered) -> tuple[Measured, ...]:
 
 def mean(metric: str, values: Float64[np.ndarray, " n"], pictures: np.ndarray) -> Measured:
     """The mean of scores in [0, 1], or of differences in [-1, 1], with an interval clustered by picture."""
-    units, n = len(np.unique(pictures)), len(values)
-    clusters = pictures.tolist() if units < n else []
-    if np.isin(values, (0.0, 1.0)).all() and metric != GAINED:
-        return share(metric, values == 1.0, clusters)
-    if (values == values[0]).all():
-        # No resample differs from another, which does not make the number certain.
-        doubt, least = wilson(0, units).high, -1.0 if metric == GAINED else 0.0
-        value = float(values[0])
-        ends = Interval(value, max(least, value - doubt), min(1.0, value + doubt))
-        return Measured(metric, ends, n, "wilson over clusters")
-    interval = bootstrap_mean(values, clusters=pictures)
-    return Measured(metric, interval, n, f"bca bootstrap{' over clusters' if clusters else ''}")
+    clusters = pictures.tolist() if len(np.unique(pictures)) < len(pictures) else []
+    if metric == GAINED:
+        return _gain(values, clusters)
+    whole = bool(np.isin(values, (0.0, 1.0)).all())
+    return share(metric, values == 1.0, clusters) if whole else credit(metric, values, clusters)
+
+
+def _gain(values: Float64[np.ndarray, " n"], clusters: Sequence[str]) -> Measured:
+    """A mean of differences between -1 and 1."""
+    units = len(set(clusters)) or len(values)
+    over = " over clusters" if clusters else ""
+    if np.ptp(values) > 0:
+        interval = bootstrap_mean(values, clusters=np.asarray(clusters) if clusters else None)
+        return Measured(GAINED, interval, len(values), f"bca bootstrap{over}")
+    # No resample differs from another, which does not make the number certain.
+    value, doubt = float(values[0]), wilson(0, units).high
+    interval = Interval(value, max(-1.0, value - doubt), min(1.0, value + doubt))
+    return Measured(GAINED, interval, len(values), f"wilson{over}")
 
 
 def outcomes_table(answered: Answered) -> pa.Table:
@@ -84,7 +91,6 @@ def outcomes_table(answered: Answered) -> pa.Table:
     """
     part, rows, answers = answered.pool.part, answered.pool.rows, answered.vocabulary.answers
     asked = part.questions
-
     return pa.table(
         {
             "key": pa.array([asked.keys[row] for row in rows], pa.string()),

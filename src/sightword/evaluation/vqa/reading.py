@@ -1,23 +1,20 @@
-"""Features of questions by a frozen text tower: of each wording once, kept in memory and in a file."""
+"""Features of questions by a frozen text tower: of each wording once, kept as those of pictures are."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors.numpy import save
 from torch import Tensor
 
 from sightword.errors import SightwordError
-from sightword.evaluation.features import read_features
+from sightword.evaluation.features import FeatureStore
 from sightword.evaluation.progress import watched
 from sightword.evaluation.vqa.questions import QuestionSet
-from sightword.pairs.files import write_whole
 from sightword.training.model import Model
+from sightword.training.records import digest
 
 ROWS = 256  # wordings encoded at a time
 
@@ -25,11 +22,11 @@ ROWS = 256  # wordings encoded at a time
 class QuestionFeatures:
     """The text tower's own features of a set's questions, extracted when first asked for.
 
-    Deviation from `FeatureStore`'s zero-shot prompts: not projected, because nothing is compared by cosine.
+    Not projected into the joint space, as those of zero-shot prompts are: nothing is compared by cosine.
     """
 
-    def __init__(self, model: Model, folder: Path | None) -> None:
-        self._model, self._folder = model, folder
+    def __init__(self, features: FeatureStore) -> None:
+        self._store = features
         self._held: dict[str, tuple[Float32[np.ndarray, "t e"], Int64[np.ndarray, " n"]]] = {}
 
     def of(self, part: QuestionSet, rows: Int64[np.ndarray, " b"]) -> Float[Tensor, "b e"]:
@@ -39,24 +36,22 @@ class QuestionFeatures:
             SightwordError: when the model answers with NaN.
         """
         if part.data_hash not in self._held:
-            wordings = sorted(set(part.questions.texts), key=lambda text: (len(text), text))
-            place = {text: i for i, text in enumerate(wordings)}
-            which = np.array([place[text] for text in part.questions.texts], dtype=np.int64)
-            self._held[part.data_hash] = self._features(part, wordings), which
+            self._held[part.data_hash] = self._features(part)
         values, which = self._held[part.data_hash]
         return torch.from_numpy(values[which[rows]])
 
-    def _features(self, part: QuestionSet, wordings: Sequence[str]) -> Float32[np.ndarray, "t e"]:
-        path = self._folder / f"{part.name}-{part.split}-questions.safetensors" if self._folder else None
-        hashed = hashlib.blake2b(repr(wordings).encode(), digest_size=16).hexdigest()
-        facts = {"weights_hash": self._model.weights_hash, "wordings_hash": hashed}
-        kept = _load(path, facts)
-        if kept is not None:
-            return kept
-        values = encode_questions(self._model, wordings, f"questions of {part.name}/{part.split}")
-        if path is not None:
-            write_whole(path, lambda file: file.write(save({"pooled": values}, metadata=facts)))
-        return values
+    def _features(self, part: QuestionSet) -> tuple[Float32[np.ndarray, "t e"], Int64[np.ndarray, " n"]]:
+        # Like lengths side by side: a batch is as long as its longest.
+        wordings = sorted(set(part.questions.texts), key=lambda text: (len(text), text))
+        place = {text: i for i, text in enumerate(wordings)}
+        model, name = self._store.model, f"{part.name}-{part.split}-questions"
+        assert isinstance(model, Model)
+        values = self._store.kept(
+            name,
+            digest(repr(wordings)),
+            lambda: encode_questions(model, wordings, f"questions of {part.name}/{part.split}"),
+        )
+        return values, np.array([place[text] for text in part.questions.texts], dtype=np.int64)
 
 
 @torch.no_grad()
@@ -82,14 +77,3 @@ def encode_questions(model: Model, texts: Sequence[str], what: str) -> Float32[n
             f"run '{model.name}' answers with NaN or Inf; its weights are broken, train it again"
         )
     return found.numpy()
-
-
-def _load(path: Path | None, facts: dict[str, str]) -> Float32[np.ndarray, "t e"] | None:
-    """What an earlier call kept of just this; nothing when it cannot be read."""
-    if path is None or not path.is_file():
-        return None
-    try:
-        tensors, about = read_features(path)
-    except SightwordError:
-        return None  # a cache that cannot be read is made again
-    return tensors["pooled"] if all(about.get(name) == value for name, value in facts.items()) else None

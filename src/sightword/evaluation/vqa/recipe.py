@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 SEED = 0
 
@@ -25,7 +26,7 @@ class Recipe:
     """
 
     lrs: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
-    epochs: tuple[int, ...] = (5, 15)
+    epochs: tuple[int, ...] = (4, 12)
     towers: float = 0.0
     batch: int = 512
     wd: float = 0.01
@@ -34,8 +35,8 @@ class Recipe:
     width: int = 512
     hidden: int = 1024
     dropout: float = 0.2
-    precision: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 FROZEN = Recipe()
-FINE_TUNED = Recipe(lrs=(3e-4, 1e-3), epochs=(5,), towers=0.03, batch=256)
+FINE_TUNED = Recipe(lrs=(3e-4, 1e-3), epochs=(5,), towers=0.03)

@@ -123,9 +123,7 @@ def _pool(features: FeatureStore, part: QuestionSet, vocabulary: Vocabulary) -> 
 
 
 def _questions(features: FeatureStore) -> QuestionFeatures:
-    model = features.model
-    assert isinstance(model, Model)
-    return features.once("question features", lambda: QuestionFeatures(model, features.folder))
+    return features.once("question features", lambda: QuestionFeatures(features))
 
 
 def _device(features: FeatureStore) -> torch.device:
