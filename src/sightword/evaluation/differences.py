@@ -15,6 +15,7 @@ from sightword.evaluation.outcomes import Outcomes, read_outcomes
 from sightword.evaluation.pairing import paired
 from sightword.statistics import Interval
 
+_OLD = "the outcomes of '{}' do not say which metrics were made of them; evaluate it again with --force"
 _AT = re.compile(r"(?:acc|(image|text)_retrieval_recall@)(\d+)")
 
 
@@ -76,8 +77,8 @@ def line(
     return f"{title:<56} {100 * first:5.1f} -> {100 * second:5.1f}  {change}{sure}"
 
 
-def differences(first: Path, second: Path) -> Found:
-    """Every metric that both runs were scored on.
+def differences(first: Path, second: Path, own: bool = False) -> Found:
+    """Every metric that both runs were scored on; with `own`, only the one that stands for each answer.
 
     Raises:
         SightwordError: when a run is not there, they share nothing, or nothing that they share can be
@@ -93,11 +94,12 @@ def differences(first: Path, second: Path) -> Found:
     for name in shared:
         try:
             one, other = (read_outcomes(run / "outcomes" / name) for run in (first, second))
-            found += [difference(one, other, metric) for metric in metrics(other)]
+            wanted = [name for name in metrics(other) if name == other.metric or not own]
+            found += [difference(one, other, metric) for metric in wanted]
         except SightwordError as error:
             errors.append(error)
     if not found:
-        raise errors[0]
+        raise errors[0] if errors else SightwordError(_OLD.format(second))
     only = [
         f"only '{run}' was scored on {Path(name).stem}"
         for run, names in ((first, _files(first)), (second, _files(second)))
@@ -141,7 +143,7 @@ def metrics(outcomes: Outcomes) -> list[str]:
         plain = ["acc1", *(["acc5"] if len(outcomes.names) >= 5 else []), "mean_per_class_recall"]
         derived = {"mean_acc1_acc5": "rank", "roc_auc": "score"}
         return plain + [outcomes.metric] * (derived.get(outcomes.metric) in columns)
-    return [outcomes.metric] if outcomes.metric in columns else []
+    return [metric for metric in outcomes.metrics if metric in columns]
 
 
 def _check(first: Outcomes, second: Outcomes) -> None:

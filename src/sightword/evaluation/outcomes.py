@@ -44,18 +44,21 @@ class Outcomes:
     Retrieval: direction (what is retrieved, text or image), key (the query: a picture's key or a caption),
     cluster, correct, rank (of the best hit), targets, top5 and similarities.
     Anything else: key, cluster, and for each metric that is a mean over examples a column of its name.
-    `metric` is the one that stands for the answer (`Score.headline`); empty in files that do not say.
+    `metric` is the one that stands for the answer (`Score.headline`), `metrics` are all that were made of
+    it; empty in files that do not say.
     """
 
     about: About
     names: tuple[str, ...]
     table: pa.Table
     metric: str = ""
+    metrics: tuple[str, ...] = ()
 
     def write(self, run: Path) -> None:
         """Write to the run's directory, whole or not at all."""
         facts = {name: str(value) for name, value in vars(self.about).items()}
         facts |= {"names": json.dumps(self.names), "metric": self.metric}
+        facts["metrics"] = json.dumps(self.metrics)
         table = self.table.replace_schema_metadata(facts)
         write_whole(self.about.path(run), lambda file: pq.write_table(table, file, compression="zstd"))
 
@@ -70,7 +73,8 @@ def read_outcomes(path: Path) -> Outcomes:
         table = pq.read_table(path)
         facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         about = About(**{name: facts[name] for name in About.__dataclass_fields__})
-        return Outcomes(about, tuple(json.loads(facts["names"])), table, facts.get("metric", ""))
+        names, metrics = (tuple(json.loads(facts.get(name, "[]"))) for name in ("names", "metrics"))
+        return Outcomes(about, names, table, facts.get("metric", ""), metrics)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise SightwordError(f"'{path}' holds no outcomes ({error}); evaluate the run again") from error
 

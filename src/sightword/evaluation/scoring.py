@@ -78,7 +78,8 @@ class Scoring:
         }
         best = headline(step.test.metric, measured)
         scores = _records(measured, best, about, source, self.model)
-        Outcomes(about, answer.names, answer.outcomes, best).write(self.out)
+        names = tuple(one.metric for one in measured)
+        Outcomes(about, answer.names, answer.outcomes, best, names).write(self.out)
         append_scores(self.out, scores)
         return scores
 
