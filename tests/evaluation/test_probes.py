@@ -13,6 +13,7 @@ from sightword.evaluation.features import FeatureStore
 from sightword.evaluation.heldout import held_out
 from sightword.evaluation.knn import KNN, NEIGHBOURS, TEMPERATURE
 from sightword.evaluation.linear import STRENGTHS, Linear
+from sightword.evaluation.probe import taught
 from sightword.evaluation.task import Task
 
 PROBES = [KNN(), Linear()]
@@ -155,3 +156,90 @@ def test_a_class_absent_from_training_is_never_predicted() -> None:
 def test_knn_sweeps_only_what_there_is() -> None:
     known, labels = blobs(12, 2, 0)
     assert KNN().choose(known, labels, np.arange(12) < 3, 2)["k"] in [k for k in NEIGHBOURS if k <= 9]
+
+
+def naive_knn(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, k: int, classes: int) -> np.ndarray:
+    """One picture, one neighbour at a time."""
+    shares = np.zeros((len(asked), classes))
+    for i, picture in enumerate(asked.astype(np.float64)):
+        cosines = [
+            float(p @ picture / np.linalg.norm(p) / np.linalg.norm(picture)) for p in known.astype(np.float64)
+        ]
+        for j in sorted(range(len(known)), key=lambda j: -cosines[j])[:k]:
+            shares[i, labels[j]] += np.exp(cosines[j] / TEMPERATURE)
+    return shares / shares.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("k", [1, 7, 40])
+def test_knn_agrees_with_a_naive_one(k: int) -> None:
+    known, labels = blobs(40, 3, 0)
+    asked, _ = blobs(20, 3, 1)
+    found = KNN().fit(known, labels, 3, {"k": k})(asked).exp().numpy()
+    np.testing.assert_allclose(found, naive_knn(known, labels, asked, k, 3), atol=1e-5)
+
+
+def test_knn_chooses_what_the_naive_one_would() -> None:
+    noisy, labels = blobs(90, 3, 2, apart=0.3)
+    held = np.arange(90) % 3 == 0
+    right = {
+        k: (naive_knn(noisy[~held], labels[~held], noisy[held], k, 3).argmax(1) == labels[held]).mean()
+        for k in NEIGHBOURS
+        if k <= 60
+    }
+    chosen = KNN().choose(noisy, labels, held, 3)
+    assert chosen["held_out_acc1"] == pytest.approx(max(right.values()))
+    assert chosen["k"] == min(k for k in right if right[k] == max(right.values()))
+
+
+def with_validation(benchmark: Benchmark) -> Benchmark:
+    """The first half of each colour to learn from, the second as the publisher's validation split."""
+    train = benchmark.train
+    assert train is not None
+    assert train.classes is not None
+
+    def part(name: str, rows: list[int]) -> LabelledSet:
+        keys = tuple(train.keys[i] for i in rows)
+        labels = Labels(train.classes.names, train.classes.of[rows])
+        return LabelledSet(train.name, name, keys, lambda i: train.read(rows[i]), labels)
+
+    rows = [[i for i in range(36) if (i % 6 < 3) == first] for first in (True, False)]
+    return Benchmark(train.name, benchmark.tests, part("train", rows[0]), part("val", rows[1]))
+
+
+def test_settings_are_chosen_on_the_publishers_validation_split(
+    model: ColourModel, benchmark_of_colours: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = with_validation(benchmark_of_colours)
+    assert benchmark.train is not None
+    assert benchmark.train.validation is benchmark.validation
+    _, labels, held = taught(FeatureStore(model, None), benchmark.train)
+    assert held.tolist() == [False] * 18 + [True] * 18
+    assert sorted(labels[held].tolist()) == sorted(labels[~held].tolist()) == sorted(list(range(6)) * 3)
+    monkeypatch.setattr("sightword.evaluation.probe.held_out", None)
+    for probe in PROBES:
+        seen = []
+        monkeypatch.setattr(
+            type(probe), "choose", lambda self, f, o, h, c, seen=seen: seen.append(h) or {"k": 1, "c": 1.0}
+        )
+        learned = []
+        real = type(probe).fit
+        monkeypatch.setattr(
+            type(probe),
+            "fit",
+            lambda self, k, o, c, x, r=real, n=learned: n.append(len(k)) or r(self, k, o, c, x),
+        )
+        probe.answer(FeatureStore(model, None), benchmark.tests[0], benchmark.train)
+        np.testing.assert_array_equal(seen[0], held)
+        assert learned == [36]  # from both, once settings are chosen
+
+
+def test_the_protocol_says_on_what_was_chosen(model: ColourModel, benchmark_of_colours: Benchmark) -> None:
+    test, own = benchmark_of_colours.tests[0], with_validation(benchmark_of_colours).train
+    assert own is not None
+    for probe in PROBES:
+        assert (
+            probe.protocol(model, test, benchmark_of_colours.train)["chosen_on"] == "0.2 of the train split"
+        )
+        facts = probe.protocol(model, test, own)
+        assert facts["chosen_on"].startswith("the val split")
+        assert facts["validation_data_hash"] == own.validation.data_hash  # type: ignore[union-attr]

@@ -246,10 +246,11 @@ def batches(labelled: LabelledSet, what: str) -> Iterator[tuple[int, list[Pixels
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in watched(starts, len(labelled), what, BATCH):
             ids = range(start, min(start + BATCH, len(labelled)))
-            yield start, list(threads.map(partial(_picture, labelled), ids))
+            yield start, list(threads.map(partial(picture_of, labelled), ids))
 
 
-def _picture(labelled: LabelledSet, i: int) -> Pixels | BadSample:
+def picture_of(labelled: LabelledSet, i: int) -> Pixels | BadSample:
+    """A set's picture by its position, or what is wrong with it."""
     try:
         found = labelled.read(i)
         return decode(found, labelled.keys[i]) if isinstance(found, bytes) else found

@@ -49,15 +49,7 @@ class Learner(Task):
         assert test.probed is not None
         asked = features.of(test, "pooled")
         chosen, classify = self.learned(features, train)
-        truth = test.probed.of[asked.rows]
-        ranked = rank_classes(classify(asked.values["pooled"]), torch.from_numpy(truth))
-        clusters = test.clusters_of(asked.rows)
-        return Answer(
-            classification(ranked.rank, truth, len(test.probed.names), clusters),
-            classification_table(test.keys_of(asked.rows), truth, ranked, clusters),
-            test.probed.names,
-            chosen,
-        )
+        return classified(test, asked.rows, classify(asked.values["pooled"]), chosen)
 
     def learned(self, features: FeatureStore, train: LabelledSet) -> tuple[Mapping[str, Any], Classifier]:
         """What was chosen, and the classifier; made once for all that asks."""
@@ -88,6 +80,28 @@ def why_not(test: LabelledSet, train: LabelledSet | None) -> str:
     if train is None or train.probed is None:
         return "there is no train split to learn from"
     return "" if len(set(train.probed.of.tolist())) > 1 else "the train split holds only one class"
+
+
+def classified(
+    test: LabelledSet, rows: Int64[np.ndarray, " m"], scores: Float[Tensor, "m c"], chosen: Mapping[str, Any]
+) -> Answer:
+    """The answer of a classifier.
+
+    Args:
+        test: the set, whose probed labels are the truth.
+        rows: which of its pictures were classified.
+        scores: of each class; their softmax is the probability.
+        chosen: what was chosen on the way.
+    """
+    assert test.probed is not None
+    truth, clusters = test.probed.of[rows], test.clusters_of(rows)
+    ranked = rank_classes(scores, torch.from_numpy(truth))
+    return Answer(
+        classification(ranked.rank, truth, len(test.probed.names), clusters),
+        classification_table(test.keys_of(rows), truth, ranked, clusters),
+        test.probed.names,
+        chosen,
+    )
 
 
 def chosen_on(train: LabelledSet) -> dict[str, Any]:
