@@ -39,8 +39,9 @@ def test_the_test_folder_has_several_names(tmp_path: Path, train: str, test: str
     assert found.validation is None
 
 
-def test_the_second_part_is_for_choosing(tmp_path: Path) -> None:
-    for i, split in enumerate(("test", "valid", "train")):
+@pytest.mark.parametrize("second", ["val", "valid", "dev", "val_images"])
+def test_the_second_part_is_for_choosing(tmp_path: Path, second: str) -> None:
+    for i, split in enumerate(("test", second, "train")):
         for word in ("negative", "positive"):
             paint(tmp_path / split / word / "a.png", i)
     found = opened("rendered_sst2", tmp_path)
@@ -63,6 +64,9 @@ def test_folders_are_counted_as_the_card_counts() -> None:
     assert places_of(dtd, ["zigzagged", "polka-dotted"], here) == {"zigzagged": 46, "polka-dotted": 30}
     pets = places_of(card_of("pets"), ["american_pit_bull_terrier", "Sphynx"], here)
     assert pets == {"american_pit_bull_terrier": 13, "Sphynx": 11}
+    by_id = places_of(card_of("pets"), [str(i) for i in range(1, 38)], here)
+    assert card_of("pets").classes[by_id["2"]] == "american bulldog"  # the publisher's second class
+    assert places_of(card_of("kitti_distance"), ["0", "1", "2", "3"], here)["0"] == 2  # VTAB's: the nearest
     counts = places_of(card_of("clevr_counts"), ["3", "10"], here)
     assert counts == {"3": 1, "10": 0}
     leopards = places_of(card_of("caltech101"), ["Leopards", "BACKGROUND_Google"], here)

@@ -12,7 +12,7 @@ from sightword.evaluation.layouts.layout import Layout
 from sightword.evaluation.layouts.listed import first_that, home_of, listed
 from sightword.evaluation.layouts.matfiles import field_of, variable_of
 
-INSIDE = ("stanford_cars", "car_devkit")
+INSIDE = ("stanford_cars",)
 TEST_TRUTH = "cars_test_annos_withlabels.mat"  # the devkit's own list of test pictures has no classes
 
 
