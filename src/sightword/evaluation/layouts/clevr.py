@@ -16,6 +16,7 @@ from sightword.evaluation.layouts.listed import home_of, json_of, listed_rows
 
 INSIDE = ("CLEVR_v1.0",)
 MARKS = ("images/val", "scenes/CLEVR_val_scenes.json")
+READ = ("scenes", "image_filename", "objects", "pixel_coords")
 NEARER_THAN = np.array([0.0, 8.0, 8.5, 9.0, 9.5, 10.0, 100.0], dtype=np.float32)  # VTAB, data/clevr.py
 
 
@@ -46,7 +47,8 @@ def _split(home: Path, card: Card, split: str) -> LabelledSet:
     label = _count if card.name == "clevr_counts" else _distance
     try:
         rows = [
-            (str(scene["image_filename"]), label(card, scene)) for scene in json_of(card, source)["scenes"]
+            (str(scene["image_filename"]), label(card, scene))
+            for scene in json_of(card, source, READ)["scenes"]
         ]
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise SightwordError(f"{card.title}: '{source}' is not CLEVR's list of scenes ({error!r})") from error

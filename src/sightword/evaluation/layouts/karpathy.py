@@ -17,6 +17,7 @@ PICTURES = {
     "coco": (".", "images"),
     "flickr30k": ("flickr30k-images", "flickr30k_images", "images", "Images", "."),
 }
+READ = ("images", "split", "filepath", "filename", "sentences", "raw")
 OWN = "annotations/captions_val2014.json"  # COCO's own validation part: 40,504 pictures
 
 
@@ -102,7 +103,7 @@ def _listed(card: Card, source: Path) -> dict[str, dict[str, list[str]]]:
     """For each split the captions of its pictures by their paths."""
     found: dict[str, dict[str, list[str]]] = {"train": {}, "val": {}, "test": {}}
     try:
-        for image in json_of(card, source)["images"]:
+        for image in json_of(card, source, READ)["images"]:
             split = "train" if image["split"] == "restval" else image["split"]
             found[split][_path(image)] = [str(sentence["raw"]).strip() for sentence in image["sentences"]]
     except (KeyError, TypeError, AttributeError) as error:

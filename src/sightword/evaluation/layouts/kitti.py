@@ -22,6 +22,7 @@ from sightword.evaluation.layouts.listed import (
     must_exist,
     number_of,
 )
+from sightword.evaluation.progress import watched
 
 INSIDE = ("object", "Kitti/raw")
 MARKS = ("training/image_2", "training/label_2")
@@ -113,5 +114,6 @@ def _split(home: Path, card: Card, split: str, pictures: list[int]) -> LabelledS
     labels = home / "training" / "label_2"
     must_exist(card, labels, [f"{picture:06d}.txt" for picture in pictures], home / "training" / "image_2")
     places = places_by_distance(card)
-    rows = [(f"{i:06d}.png", places[bin_of(card, labels / f"{i:06d}.txt")]) for i in pictures]
+    read = watched(pictures, len(pictures), f"{card.name}: reading the labels of {split}")
+    rows = [(f"{i:06d}.png", places[bin_of(card, labels / f"{i:06d}.txt")]) for i in read]
     return listed_rows(card, split, home / "training" / "image_2", rows, labels)

@@ -53,14 +53,20 @@ def fields_of(card: Card, path: Path, columns: int) -> list[list[str]]:
     return rows
 
 
-def json_of(card: Card, path: Path) -> Any:
+def json_of(card: Card, path: Path, keep: Sequence[str] = ()) -> Any:
     """A JSON file that a data set cannot do without.
+
+    Args:
+        card: whose.
+        path: the file.
+        keep: of each object in it, only these entries are held in memory; none: all.
 
     Raises:
         SightwordError: when it is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        some = (lambda found: {name: found[name] for name in keep if name in found}) if keep else None
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=some)
     except FileNotFoundError as error:
         raise SightwordError(f"{card.title}: '{path}' is missing; get it: {card.get}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
