@@ -75,9 +75,10 @@ def write_vqav2(root: Path, train: int = 40, val: int = 12, agreeing: int = 10) 
             "data_subtype": f"{split}2014",
             "data_type": "mscoco",
         }
-        first = {**about, "task_type": "Open-Ended", "questions": questions}
+        # Questions about one picture need not follow each other, nor need annotations follow the questions.
+        apart = questions[::2] + questions[1::2]
+        first = {**about, "task_type": "Open-Ended", "questions": apart}
         dumped(root / f"v2_OpenEnded_mscoco_{split}2014_questions.json", first)
-        # In another order, as the files of questions and annotations may be.
         dumped(root / f"v2_mscoco_{split}2014_annotations.json", {**about, "annotations": annotations[::-1]})
     return root
 

@@ -54,12 +54,12 @@ def test_vqav2(tmp_path: Path) -> None:
     assert agree(test, "What color is the square?") == 12
     assert agree(train, "What color is the square?") == 40
     assert isinstance(test.rule, Consensus)
-    assert test.questions.keys[:2] == ("500000000", "500000001")
-    assert test.questions.kinds[:2] == (("other",), ("yes/no",))
-    assert test.questions.details[:2] == ("what color is the", "is the")
+    assert test.questions.keys[:2] == ("500000000", "500003000")
+    assert test.questions.kinds[11:13] == (("other",), ("yes/no",))
+    assert test.questions.details[11:13] == ("what color is the", "is the")
     colour = test.questions.agreed[0]
     assert test.questions.answers[0] == (colour,) * 8 + (f"a dark {colour}",) * 2
-    assert test.picture_keys(np.array([1, 2])) == [test.keys[0], test.keys[1]]
+    assert test.picture_keys(np.array([1, 12])) == [test.keys[1], test.keys[0]]
 
 
 def test_vqav2_in_the_folders_of_its_own_tools(tmp_path: Path) -> None:

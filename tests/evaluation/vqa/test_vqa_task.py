@@ -13,6 +13,7 @@ from tiny_runs import TEXT, VIT, tiny
 
 from sightword.config import ModelConfig
 from sightword.evaluation.benchmarks import open_benchmark
+from sightword.evaluation.differences import differences
 from sightword.evaluation.features import FeatureStore
 from sightword.evaluation.outcomes import read_outcomes
 from sightword.evaluation.run import evaluate
@@ -126,16 +127,19 @@ def scored(out: Path, where: Path, found: Model) -> tuple[list[Score], list[str]
 def test_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = next(task for task in TASKS if task.name == "vqa")
     assert not {"vqa", "vqa-finetuned"} & set(DEFAULT)
-    monkeypatch.setattr(task, "recipe", replace(QUICK, epochs=(3,)))
+    monkeypatch.setattr(task, "recipe", replace(QUICK, epochs=(60,)))
     where, out = write_vqav2(tmp_path / "vqav2", 40, 12), tmp_path / "run"
     broken = where / "val2014" / "COCO_val2014_000000500003.jpg"
     broken.write_bytes(b"no picture")
+    (where / "train2014" / "COCO_train2014_000000001006.jpg").write_bytes(b"no picture")
     scores, said = scored(out, where, model())
     assert sum(line.startswith("not scored: vqav2/val") for line in said) == 2
     assert sum("left out 1 of 12 val pictures" in line for line in said) == 1
+    assert sum("left out 1 of 40 train pictures" in line for line in said) == 1
     assert {score.task for score in scores} == {"vqa"}
     first = scores[0]
     assert (first.metric, first.n, first.unreadable) == ("vqa_accuracy", 22, 1)
+    assert first.value > 0.8 > scores[1].value
     rows = read_outcomes(out / "outcomes" / "vqav2-val-vqa.parquet").table.to_pylist()
     assert len(rows) == 22
     assert np.mean([row["vqa_accuracy"] for row in rows]) == pytest.approx(first.value)
@@ -146,6 +150,22 @@ def test_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (row["correct"], row["vqa_accuracy"]) == (right, float(right))
     assert scored(out, where, model())[0] == scores  # found, not made again
     assert (out / "features" / "vqav2-train-questions.safetensors").is_file()
+
+
+def test_two_runs_are_compared_question_by_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = next(task for task in TASKS if task.name == "vqa")
+    where = write_vqav2(tmp_path / "vqav2", 40, 20)
+    monkeypatch.setattr(task, "recipe", replace(QUICK, epochs=(60,)))
+    scored(tmp_path / "good", where, model())
+    poor = model(hashed="w1")
+    for tensor in poor.encoders.towers["image"].parameters():
+        tensor.data.zero_()  # sees nothing
+    scored(tmp_path / "poor", where, poor)
+    found, blind = differences(tmp_path / "poor", tmp_path / "good").differences
+    assert (found.metric, found.n, found.headline) == ("vqa_accuracy", 40, True)
+    assert (blind.metric, blind.difference.value) == ("vqa_accuracy_question_only", 0)
+    assert found.difference.low > 0
+    assert found.difference.value == pytest.approx(found.second - found.first)
 
 
 def test_what_cannot_be_asked_is_refused(vqav2: Path, folder: Path) -> None:
