@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sightword.evaluation.corruption import Corruption
 from sightword.evaluation.few_shot import FewShot
+from sightword.evaluation.finetune.task import FineTune
 from sightword.evaluation.knn import KNN
 from sightword.evaluation.linear import Linear
+from sightword.evaluation.linear_sgd import LinearSGD
 from sightword.evaluation.retrieval import Retrieval
 from sightword.evaluation.task import Task
 from sightword.evaluation.vqa.task import VQA
@@ -17,10 +19,14 @@ TASKS: tuple[Task, ...] = (
     Retrieval(),
     KNN(),
     Linear(),
+    LinearSGD(),
     FewShot(),
     Corruption(),
     Corruption(probe=True),
     VQA(),
     VQA(tuned=True),
+    FineTune(),
+    FineTune(fresh=True),
+    FineTune("deit"),
 )
 DEFAULT = ("zeroshot", "retrieval", "knn", "linear")
