@@ -93,8 +93,18 @@ def test_wordnet_folders_and_numbers_count_as_imagenet_does(tmp_path: Path) -> N
     (test,) = open_benchmark(f"mnist={tmp_path / 'b'}").tests
     assert test.classes is not None
     assert [test.classes.names[i] for i in test.classes.of] == [key.split("/")[0] for key in test.keys]
+    (test,) = open_benchmark(f"mnist={tmp_path / 'c'}").tests  # named as the classes are: one may be missing
+    assert test.classes is not None
+    assert [test.classes.names[i] for i in test.classes.of] == [key.split("/")[0] for key in test.keys]
+    folders(tmp_path / "d", [f"thing {i}" for i in range(9)])
     with pytest.raises(SightwordError, match="has 9 class folders, MNIST has 10 classes"):
-        open_benchmark(f"mnist={tmp_path / 'c'}")
+        open_benchmark(f"mnist={tmp_path / 'd'}")
+    folders(tmp_path / "e", [str(i) for i in range(1, 103)])  # 1, 10, 100, ...: by number, not in this order
+    (test,) = open_benchmark(f"flowers={tmp_path / 'e'}").tests
+    assert test.classes is not None
+    assert {key.split("/")[0]: int(of) for key, of in zip(test.keys, test.classes.of, strict=True)} == {
+        str(i + 1): i for i in range(102)
+    }
 
 
 def test_several_words_for_a_class(tmp_path: Path) -> None:

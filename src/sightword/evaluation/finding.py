@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from sightword.errors import SightwordError
-from sightword.evaluation.cards import Card, place_in
+from sightword.evaluation.cards import Card
 from sightword.evaluation.imagefolder import is_imagefolder, open_imagefolder
 from sightword.evaluation.labelled import PLAIN, Benchmark, LabelledSet, Labels
 from sightword.evaluation.layouts.all import LAYOUTS
+from sightword.evaluation.layouts.classfolders import places_of
 from sightword.evaluation.webdatasets import is_clip_benchmark, open_clip_benchmark
 
 
@@ -86,15 +87,5 @@ def _relabelled(card: Card, part: LabelledSet) -> Labels:
     """Labels as the card counts them: by the publisher's class names, by numbers, or in sorted order."""
     assert part.classes is not None
     folders = part.classes.names
-    if card.ids and set(folders) <= set(card.ids):
-        places = [place_in(card, folder) for folder in folders]
-    elif len(folders) != len(card.classes):
-        raise SightwordError(
-            f"{part.name}/{part.split} has {len(folders)} class folders, {card.title} has {len(card.classes)}"
-            " classes; add the missing ones, or write classnames.txt beside them"
-        )
-    elif all(folder.isdigit() and int(folder) < len(card.classes) for folder in folders):
-        places = [int(folder) for folder in folders]
-    else:
-        places = list(range(len(folders)))
-    return Labels(card.classes, np.array(places, dtype=np.int64)[part.classes.of])
+    places = places_of(card, folders, Path(part.name))
+    return Labels(card.classes, np.array([places[folder] for folder in folders])[part.classes.of])
