@@ -66,6 +66,7 @@ def test_signs_and_numbers(tmp_path: Path, below: str, training: str, tables: bo
     assert benchmark.train.classes is not None
     assert benchmark.train.classes.of.tolist() == list(range(43))
     assert benchmark.train.read(42) == ppm(142)[0]
+    assert benchmark.train.clusters[42] == "00042/00000"  # the drive past one sign
 
 
 def test_the_card_counts_as_the_publisher_does() -> None:

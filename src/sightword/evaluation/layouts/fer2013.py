@@ -13,9 +13,11 @@ from sightword.evaluation.cards import Card
 from sightword.evaluation.labelled import Benchmark, LabelledSet
 from sightword.evaluation.layouts.layout import Layout, split_of
 from sightword.evaluation.layouts.stored import as_rgb, broken
+from sightword.evaluation.progress import watched
 
 _FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv", "fer2013/icml_face_data.csv")
 _SIDE = 48
+_TYPICAL = 8_400  # bytes of a line, for the bar alone
 _COLUMNS = ("emotion", "pixels", "usage")
 # The publisher's numbers, as the words of the card.
 EMOTIONS = ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
@@ -76,7 +78,8 @@ def _rows(path: Path) -> tuple[dict[str, list[_Row]], int]:
             raise broken(path, f"begins with the columns {', '.join(columns)[:80]}", "emotion, pixels, Usage")
         emotion, pixels, usage = (columns.index(name) for name in _COLUMNS)
         begin = len(header)
-        for number, line in enumerate(file, 2):
+        about = 1 + path.stat().st_size // _TYPICAL
+        for number, line in enumerate(watched(file, about, f"looking through {path.name}"), 2):
             fields = line.split(b",")
             if line.strip():
                 split, label = _checked(path, number, fields, emotion, pixels, usage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -24,7 +25,8 @@ class Gtsrb(Layout):
     `GT-00014.csv`, where they are.
 
     Source: https://benchmark.ini.rub.de/gtsrb_dataset.html. Whole pictures, as CLIP and SLIP take them: the
-    sign with a tenth of border around it, not cut out by the tables' Roi.
+    sign with a tenth of border around it, not cut out by the tables' Roi. In training, the some thirty
+    pictures of one sign as a car drives by (`00014/00003_*`) are one cluster.
     """
 
     cards = ("gtsrb",)
@@ -53,7 +55,8 @@ def _train(home: Path, card: Card) -> LabelledSet | None:
             " get it again"
         )
     rows = [(f"{name}/{file}", of) for name in classes for file, of in _class(card, root / name)]
-    return listed(card, "train", root, [file for file, _ in rows], [of for _, of in rows], root)
+    found = listed(card, "train", root, [file for file, _ in rows], [of for _, of in rows], root)
+    return replace(found, clusters=tuple(file.rpartition("_")[0] for file, _ in rows))
 
 
 def _class(card: Card, folder: Path) -> list[tuple[str, int]]:
