@@ -14,6 +14,7 @@ from sightword.evaluation.demo import open_demo
 from sightword.evaluation.finding import Missing, find, open_published
 from sightword.evaluation.imagefolder import is_imagefolder, open_imagefolder
 from sightword.evaluation.labelled import Benchmark, LabelledSet, Labels
+from sightword.evaluation.masks import is_masked, open_masked
 from sightword.evaluation.webdatasets import is_clip_benchmark, open_clip_benchmark, open_labelled_tar
 
 __all__ = ["Benchmark", "LabelledSet", "Labels", "open_benchmark", "places_of"]
@@ -42,6 +43,8 @@ def open_benchmark(where: str) -> Benchmark:
         return open_labelled_tar(path)
     if is_clip_benchmark(path):
         return open_clip_benchmark(path)
+    if is_masked(path):
+        return open_masked(path)
     if is_imagefolder(path):
         return open_imagefolder(path)
     raise SightwordError(f"'{where}' is a folder without class folders or tars; {WANTED}")

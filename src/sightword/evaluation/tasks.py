@@ -9,6 +9,7 @@ from sightword.evaluation.knn import KNN
 from sightword.evaluation.linear import Linear
 from sightword.evaluation.linear_sgd import LinearSGD
 from sightword.evaluation.retrieval import Retrieval
+from sightword.evaluation.segmentation import Segmentation
 from sightword.evaluation.task import Task
 from sightword.evaluation.vqa.task import VQA
 from sightword.evaluation.zeroshot import ZeroShot
@@ -23,6 +24,7 @@ TASKS: tuple[Task, ...] = (
     FewShot(),
     Corruption(),
     Corruption(probe=True),
+    Segmentation(),
     VQA(),
     VQA(tuned=True),
     FineTune(),
