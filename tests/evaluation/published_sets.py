@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from colour_sets import COLOURS, square
@@ -27,3 +28,9 @@ def small_suite(root: Path) -> list[str]:
         published(root, "kinetics700_frames", every),
         published(root, "pets", every),
     ]
+
+
+def described() -> set[str]:
+    """Every field that docs/records.md describes."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "records.md"
+    return set(re.findall(r"`([\w@]+)`", page.read_text(encoding="utf-8")))

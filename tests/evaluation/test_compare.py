@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from colour_sets import ColourModel, square, write_folder, write_tar
-from published_sets import small_suite
+from published_sets import described, small_suite
 from sklearn.metrics import roc_auc_score
 
 from sightword.errors import SightwordError
@@ -280,6 +280,11 @@ def test_everything_is_a_line_of_json(compared: Comparison, tmp_path: Path) -> N
     assert len(file.read_text().splitlines()) == 34
     with pytest.raises(SightwordError, match="give another file with --out"):
         compared.write(file / "below")
+
+
+def test_fields_of_comparisons_are_described(compared: Comparison) -> None:
+    left_out = replace(compared, left_out=("why",))
+    assert {name for line in left_out.records() for name in line} <= described()
 
 
 def test_a_set_that_cannot_be_compared_is_told_and_others_are(

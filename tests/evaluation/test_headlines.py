@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from colour_sets import ColourModel, write_folder
-from published_sets import small_suite
+from published_sets import described, small_suite
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from sightword.errors import SightwordError
@@ -140,6 +142,32 @@ def test_a_set_that_vanishes_meanwhile_is_told(tmp_path: Path) -> None:
     done = evaluate_all(Remover(), tmp_path / "run", places, ["zeroshot"], say=lambda _: None)
     assert {score.dataset for score in done.scores} == {"one"}
     assert [one.what for one in done.failed] == ["two/test zeroshot"]
+
+
+def test_whatever_a_reader_raises_is_told(folder: Path, tmp_path: Path) -> None:
+    class Odd(ColourModel):
+        def encode_text(self, texts):
+            raise tarfile.ReadError("not a gzip file")
+
+    done = evaluate_all(Odd(), tmp_path / "run", [str(folder)], ["zeroshot", "knn"], say=lambda _: None)
+    assert [(one.what, one.reason) for one in done.failed] == [
+        ("colours/test zeroshot", "ReadError: not a gzip file")
+    ]
+    assert {score.task for score in done.scores} == {"knn"}
+
+
+def test_a_full_disk_ends_everything(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sightword.evaluation.scoring.append_scores", full)
+    with pytest.raises(SightwordError, match="No space left"):
+        evaluate_all(ColourModel(), tmp_path / "run", [str(folder)], ["zeroshot", "knn"])
+
+
+def test_fields_of_suites_are_described(run: Path) -> None:
+    (line,) = (json.loads(text) for text in (run / "suites.jsonl").read_text().splitlines())
+    assert set(line) <= described()
 
 
 def test_nothing_but_broken_sets_is_an_error_at_once(tmp_path: Path) -> None:

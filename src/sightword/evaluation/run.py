@@ -88,22 +88,28 @@ def evaluate_all(
     for refused in (plan for plan in plans if plan.refusal):
         say(f"not scored: {refused.title}: {refused.refusal}")
     scoring = Scoring(model, FeatureStore(model, out / "features"), out, force, say, copies)
-    scores = list[Score]()
-    for step in (plan for plan in plans if not plan.refusal):
-        try:
-            scores += scoring.scores(step)
-        except (SightwordError, BadSample, OSError) as error:
-            if isinstance(error, OSError) and error.errno in FULL:
-                raise SightwordError(
-                    f"cannot write to '{out}' ({error.strerror}); make room, go on"
-                ) from error
-            failed.append(Failed(step.title, str(error)))
-            say(f"failed: {step.title}: {error}")
+    scores = _all_scores([plan for plan in plans if not plan.refusal], scoring, failed)
     means = _written(out, model)
     done = Evaluated(tuple(scores), means, tuple(missing), len(places) + len(missing), tuple(failed))
     if report_to:
         report(out, report_to, done, model)
     return done
+
+
+def _all_scores(plans: Sequence[Plan], scoring: Scoring, failed: list[Failed]) -> list[Score]:
+    """The scores of what can be scored; what cannot be is added to `failed`."""
+    scores = list[Score]()
+    for step in plans:
+        try:
+            scores += scoring.scores(step)
+        except Exception as error:  # readers raise anything on broken files, and one must not end the others
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise SightwordError(
+                    f"cannot write to '{scoring.out}' ({error.strerror}); make room, then run the same again"
+                ) from error
+            failed.append(Failed(step.title, _reason(error)))
+            scoring.say(f"failed: {step.title}: {failed[-1].reason}")
+    return scores
 
 
 def plan(model: Encoder, benchmarks: Mapping[str, Benchmark], tasks: Sequence[str]) -> list[Plan]:
@@ -133,14 +139,22 @@ def _opened(places: Sequence[str]) -> tuple[dict[str, Benchmark], list[Failed]]:
     for where in places:
         try:
             opened[where] = open_benchmark(where)
-        except (SightwordError, BadSample, OSError) as error:
+        except Exception as error:
             if isinstance(error, SightwordError) and not clip_benchmark.path_of(where).exists():
                 raise
-            first = first or SightwordError(f"'{where}' cannot be evaluated on: {error}")
-            failed.append(Failed(where, str(error)))
+            failed.append(Failed(where, _reason(error)))
+            first = first or SightwordError(f"'{where}' cannot be evaluated on: {failed[-1].reason}")
     if first and not opened:
         raise first
     return opened, failed
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong with a data set; our own mistakes are no fault of its."""
+    if isinstance(error, AssertionError):
+        raise error
+    known = isinstance(error, SightwordError | BadSample | OSError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def _written(out: Path, model: Encoder) -> tuple[SuiteMean, ...]:
