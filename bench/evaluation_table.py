@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _results import append, write_between
 
-from sightword.evaluation.compare import Comparison, compare_runs
+from sightword.evaluation.compare import Comparison, compare
 from sightword.evaluation.run import evaluate
 from sightword.evaluation.scores import Score, read_scores
 from sightword.training.model import load_model, place_of_scores
@@ -37,7 +37,7 @@ def main() -> None:
     for run in given.runs:
         evaluate(load_model(run), place_of_scores(run), ["demo", *folders], list(TASKS))
     scores = {run.name: _latest(run) for run in given.runs}
-    text = "\n".join(_text(scores, [compare_runs(given.runs[0], other) for other in given.runs[1:]]))
+    text = "\n".join(_text(scores, [compare(given.runs[0], other) for other in given.runs[1:]]))
     print(text)
     if given.write:
         write_between(given.write, MARKS, text)
