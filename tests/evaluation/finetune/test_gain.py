@@ -42,17 +42,18 @@ def test_without_a_difference_there_is_none_and_one_that_is_everywhere_is_sure()
 
 def test_seeds_that_differ_widen_the_interval_and_more_pictures_do_not_help() -> None:
     random = np.random.default_rng(2)
-    calm = gain(*crossed(random, 4, 2000, 0.0, 0.05))
-    wild = gain(*crossed(random, 4, 2000, 0.15, 0.05))
-    more = gain(*crossed(random, 4, 8000, 0.15, 0.05))
+    calm = gain(*crossed(random, 4, 1000, 0.0, 0.05), resamples=500)
+    wild = gain(*crossed(random, 4, 1000, 0.15, 0.05), resamples=500)
+    more = gain(*crossed(random, 4, 4000, 0.15, 0.05), resamples=500)
     assert calm.high - calm.low < 0.5 * (wild.high - wild.low)
     assert more.high - more.low > 0.3 * (wild.high - wild.low)
 
 
 def test_intervals_hold_what_they_promise() -> None:
-    """At least about 95 of 100; few seeds and crossed draws err to the wide side or a little to the narrow."""
+    """At least about 95 of 100, as far as five seeds can tell."""
     random = np.random.default_rng(3)
-    truth = np.mean([np.subtract(*(a.mean() for a in crossed(random, 40, 400, 0.03, 0.05)[::-1])) for _ in range(40)])
+    many = [crossed(random, 40, 400, 0.03, 0.05) for _ in range(40)]
+    truth = np.mean([tuned.mean() - scratch.mean() for scratch, tuned in many])
     held = 0
     for _ in range(150):
         found = gain(*crossed(random, 5, 300, 0.03, 0.05), resamples=400)

@@ -43,7 +43,9 @@ def test_every_parameter_is_in_its_layer(name: str) -> None:
     found = layer_ids(tower)
     assert list(found) == [parameter for parameter, _ in tower.named_parameters()]
     for parameter, layer in found.items():
-        assert any(parameter == start or parameter.startswith(f"{start}.") for start in LAYERS[name][layer]), (
+        assert any(
+            parameter == start or parameter.startswith(f"{start}.") for start in LAYERS[name][layer]
+        ), (
             parameter,
             layer,
         )

@@ -35,7 +35,7 @@ def test_a_whole_boxs_area_is_uniform_before_it_is_cut() -> None:
     """Beta(1, 1): with centres far from the border the share would be uniform; cut boxes are smaller."""
     shares = np.array([draw_mix(Mixing(mixup=0.0), (200, 200), 5, i, 0).share for i in range(3000)])
     assert ((shares >= 0) & (shares <= 1)).all()
-    # E[area kept] by integration: a side of s = sqrt(1 - lambda) around u keeps min(u + s/2, 1) - max(u - s/2, 0).
+    # By integration: of a side of s = sqrt(1 - lambda) around u, the part between 0 and 1 is left.
     u, s = np.meshgrid(np.linspace(0.0005, 0.9995, 1000), np.sqrt(np.linspace(0.0005, 0.9995, 1000)))
     side = np.minimum(u + s / 2, 1) - np.maximum(u - s / 2, 0)
     wanted = 1 - float((side.mean(axis=1) ** 2).mean())

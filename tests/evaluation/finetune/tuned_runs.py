@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from colour_sets import write_folder
@@ -31,12 +32,17 @@ TOWERS = {
 }
 
 
+@cache
+def tokenizer() -> ClipTokenizer:
+    """What a model must have and nothing here reads; made once, which takes a second."""
+    return ClipTokenizer(context=16)
+
+
 def model_of(image: ImageTowerConfig, seed: int = 0, drawn: int = 0) -> Model:
     """A model with weights of a seed other than its configuration's, unless `drawn` is 0."""
     config = tiny(Path("nowhere"), Path("nothing"), image=image, seed=seed)
-    tokenizer = ClipTokenizer(context=config.model.text.context)
-    encoders = build_encoders(config.model, tokenizer, seed + drawn, Equipment(text=False))
-    return Model("small", config, encoders, tokenizer, f"w{seed + drawn}", device="cpu")
+    encoders = build_encoders(config.model, tokenizer(), seed + drawn, Equipment(text=False))
+    return Model("small", config, encoders, tokenizer(), f"w{seed + drawn}", device="cpu")
 
 
 def colours(folder: Path, each: int = 8) -> Benchmark:
