@@ -19,9 +19,13 @@ from sightword.evaluation.outcomes import read_outcomes
 from sightword.evaluation.run import evaluate
 from sightword.evaluation.scores import Score
 from sightword.evaluation.tasks import DEFAULT, TASKS
+from sightword.evaluation.vqa.head import Head, Scale
+from sightword.evaluation.vqa.learning import Answerer, Pool, train
 from sightword.evaluation.vqa.questions import QuestionSet
 from sightword.evaluation.vqa.recipe import Recipe
+from sightword.evaluation.vqa.seeing import Trained
 from sightword.evaluation.vqa.task import VQA
+from sightword.evaluation.vqa.vocabulary import Vocabulary
 from sightword.pairs.words.tokenizer import LearnedTokenizer
 from sightword.training.model import Model
 from sightword.training.setup import Equipment, build_encoders
@@ -81,6 +85,22 @@ def test_fine_tuning_learns_and_leaves_the_model_alone(vqav2: Path) -> None:
     assert found["vqa_accuracy"] > 0.8
     assert found["vqa_accuracy_question_only"] < 0.6
     assert all(torch.equal(tensor, before[name]) for name, tensor in tuned.encoders.state_dict().items())
+
+
+def test_encoders_learn_at_their_own_rate(vqav2: Path) -> None:
+    _, part = parts(f"vqav2={vqav2}")
+    pool = Pool(part, np.arange(len(part.questions)), Vocabulary.of(part).targets(part))
+    recipe, cpu = replace(TUNED, batch=len(pool.rows), wd=0.0, towers=0.05), torch.device("cpu")
+    scale = Scale(torch.zeros(24), torch.ones(24))
+    answerer = Answerer(Trained(model(), False, torch.float32), Head(scale, scale, 6, recipe))
+    before = {name: parameter.detach().clone() for name, parameter in answerer.named_parameters()}
+    train(answerer, pool, recipe, 1e-3, 1, cpu, "one step")
+    moved = {name: float((p.detach() - before[name]).abs().max()) for name, p in answerer.named_parameters()}
+    for name in ("head.answers.weight", "head.image.weight"):  # Adam's first step is as long as its rate
+        assert moved[name] == pytest.approx(1e-3, rel=0.02)
+    for tower in ("image", "text"):
+        mine = [by for name, by in moved.items() if name.startswith(f"seeing.towers.{tower}.")]
+        assert max(mine) == pytest.approx(5e-5, rel=0.02)
 
 
 @pytest.mark.parametrize("tuned", [False, True])
