@@ -25,16 +25,24 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "peers"))
 
+import numpy as np
 import torch
 from _results import append
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 from torchvision_schemas import load_torchvision
 
+from sightword.evaluation.benchmarks import open_benchmark
+from sightword.evaluation.features import FeatureStore
+from sightword.evaluation.heldout import held_out
+from sightword.evaluation.linear import swept
+from sightword.evaluation.logistic import Logistic
 from sightword.evaluation.run import evaluate
 from sightword.training.model import Model, load_model
 
 ROWS, WORKERS, RATE, EPOCHS = 64, 4, 0.1, 10  # CLIP_benchmark's defaults
 RECALLS = [1, 5, 10]
+EXCHANGED = ("theirs_on_ours", "ours_on_theirs")
 OURS = {"linear": "lp_"}  # what CLIP_benchmark puts before a metric's name
 
 
@@ -103,11 +111,13 @@ def compared(model: Model, folder: Path, rounds: int) -> dict[str, Any]:
             found[side] = sides[side]()
             seconds[side].append(time.perf_counter() - begun)
     shared = [name for name in found["ours"] if name in found["theirs"]]
+    swapped = exchanged(model, folder) if "linear" in tasks else {}
     return {
         "set": folder.name,
         "tasks": tasks,
         **{f"seconds_{side}": statistics.median(taken) for side, taken in seconds.items()},
         "metrics": {name: [found["theirs"][name], found["ours"][name]] for name in shared},
+        **swapped,
     }
 
 
@@ -164,6 +174,38 @@ def accuracy(output: Tensor, target: Tensor, topk: tuple[int, ...] = (1,)) -> li
     return [float(hits[:, :k].any(dim=1).float().mean()) for k in topk]
 
 
+def exchanged(model: Model, folder: Path) -> dict[str, float]:
+    """What explains probes that differ: each side's accuracy on the features that the other side uses.
+
+    CLIP_benchmark's are normalised and in the joint space, ours the tower's own, standardised.
+    """
+    from clip_benchmark.metrics import linear_probe
+
+    benchmark, store = open_benchmark(str(folder)), FeatureStore(model, None)
+    train, (test, *_) = benchmark.train, benchmark.tests
+    assert train is not None
+    assert train.classes is not None
+    assert test.classes is not None
+    parts: dict[str, list[np.ndarray]] = {}
+    for kind in ("pooled", "projected"):
+        parts[kind] = [store.of(part, kind).values[kind] for part in (train, test)]
+    known, asked = parts["pooled"]
+    mean, spread = known.mean(axis=0), known.std(axis=0)
+    rows = [torch.from_numpy((part - mean) / np.where(spread == 0, 1, spread)) for part in (known, asked)]
+    labels, truth = torch.from_numpy(train.classes.of), torch.from_numpy(test.classes.of)
+    batches = torch.utils.data.DataLoader(TensorDataset(rows[0], labels), batch_size=ROWS, shuffle=True)
+    classes, sizes = len(train.classes.names), rows[0].shape[1]
+    with on_cpu(), contextlib.redirect_stdout(io.StringIO()):
+        trained = linear_probe.train(batches, sizes, classes, 0, RATE, EPOCHS, False, _Cpu("cpu"), 0)
+    with torch.no_grad():
+        theirs_on_ours = float((trained(rows[1]).argmax(dim=1) == truth).float().mean())
+    known, asked = parts["projected"]
+    held = held_out(train, np.arange(len(known)))
+    chosen = swept(known, train.classes.of, held, classes)
+    said = Logistic(known, train.classes.of).fit(chosen["c"]).scores(asked, classes).argmax(dim=1)
+    return {"theirs_on_ours": theirs_on_ours, "ours_on_theirs": float((said == truth).float().mean())}
+
+
 def dataset(model: Model, folder: Path, split: str) -> Any:
     """CLIP_benchmark's reader with torchvision's transform; normalising is a part of our towers."""
     from clip_benchmark.datasets.builder import build_wds_dataset
@@ -204,6 +246,7 @@ def line(row: dict[str, Any]) -> str:
     """Seconds of both, and the largest difference of a metric in points."""
     theirs, ours = row["seconds_theirs"], row["seconds_ours"]
     told = ", ".join(f"{name} {100 * a:.2f} {100 * (b - a):+.2f}" for name, (a, b) in row["metrics"].items())
+    told += "".join(f", {name} {100 * row[name]:.2f}" for name in EXCHANGED if name in row)
     return f"{row['set']:<16} {theirs:7.1f} s {ours:7.1f} s {theirs / ours:5.1f}x  {told}"
 
 

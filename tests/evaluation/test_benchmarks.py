@@ -199,3 +199,12 @@ def test_json_without_split_counts_as_test(tmp_path: Path) -> None:
     assert benchmark.train is None
     assert benchmark.tests[0].split == "test"
     assert benchmark.tests[0].classes.of.dtype == np.int64
+
+
+def test_a_validation_split_is_never_a_test_where_there_is_one(tmp_path: Path) -> None:
+    root = write_clip_benchmark(tmp_path / "wds")
+    shutil.copytree(root / "test", root / "valid")
+    found = open_benchmark(str(root))
+    assert [test.split for test in found.tests] == ["test"]
+    assert found.validation is not None
+    assert found.validation.split == "valid"

@@ -99,6 +99,16 @@ def test_held_out_is_a_fifth_of_every_label_and_always_the_same() -> None:
     np.testing.assert_array_equal(held, held_out(train, np.arange(81)))
 
 
+def test_held_out_keeps_clusters_whole() -> None:
+    """Both eyes of a patient, whose labels may differ, lie on one side."""
+    labels = Labels(("well", "ill"), np.array([0, 1, 0, 0] * 20))
+    patients = tuple(f"patient {i // 2}" for i in range(80))
+    train = LabelledSet("eyes", "train", tuple(map(str, range(80))), lambda i: b"", labels, clusters=patients)
+    held = held_out(train, np.arange(80))
+    assert (held[::2] == held[1::2]).all()
+    assert 12 <= held.sum() <= 20
+
+
 def test_held_out_keeps_classes_of_a_group_whole() -> None:
     classes = np.repeat(np.arange(40), 5)
     train = bare_set(classes, "train", groups=classes // 10)

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightword.errors import SightwordError
-from sightword.evaluation.labelled import PLAIN, Benchmark, LabelledSet, Labels
+from sightword.evaluation.labelled import (
+    PLAIN,
+    TRAIN,
+    VALIDATIONS,
+    Benchmark,
+    LabelledSet,
+    Labels,
+    benchmark_of,
+)
 from sightword.evaluation.tars import IMAGES
 from sightword.evaluation.textfiles import class_lines, read_lines
 
-TRAIN, TEST, VALIDATIONS = "train", "test", ("val", "valid", "validation")
+TEST = "test"
 
 
 def is_imagefolder(root: Path) -> bool:
@@ -21,7 +29,7 @@ def is_imagefolder(root: Path) -> bool:
 def open_imagefolder(root: Path) -> Benchmark:
     """Each class folder's pictures, however deep; a folder without splits is all test.
 
-    Beside `test`, a `val`, `valid` or `validation` is what settings are chosen on; without it, it is the test.
+    Beside `test`, a `val`, `valid` or `validation` is what settings are chosen on; else it is the test.
 
     Beside the folders may lie `classnames.txt` (one line a class, in the sorted order of the folders; without
     it folder names with spaces for underscores), `synonyms.txt` (likewise, separated by commas) and
@@ -36,14 +44,12 @@ def open_imagefolder(root: Path) -> Benchmark:
         splits = {TEST: root}
     elif splits.keys() == {TRAIN}:
         raise SightwordError(f"'{root}' holds train but no test or val; add one or name '{root}/train'")
-    chosen_on = [split for split in splits if split in VALIDATIONS] if TEST in splits else []
-    if len(chosen_on) > 1:
-        raise SightwordError(f"'{root}' holds {' and '.join(chosen_on)} beside test; leave one of them there")
     folders = sorted({folder.name for part in splits.values() for folder in _folders(part)})
     names = class_lines(root / "classnames.txt", len(folders)) or [name.replace("_", " ") for name in folders]
     sets = {split: _split(root, split, part, folders, names) for split, part in splits.items()}
-    tests = tuple(labelled for split, labelled in sets.items() if split not in (TRAIN, *chosen_on))
-    return Benchmark(_name(root), tests, sets.get(TRAIN), sets[chosen_on[0]] if chosen_on else None)
+    found = benchmark_of(_name(root), sets)
+    assert found is not None
+    return found
 
 
 def _split(root: Path, split: str, part: Path, folders: Sequence[str], names: Sequence[str]) -> LabelledSet:

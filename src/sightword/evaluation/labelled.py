@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from PIL import Image
 from sightword.errors import SightwordError
 from sightword.evaluation.cards import Metric
 
+TRAIN, VALIDATIONS = "train", ("val", "valid", "validation")
 PLAIN = ("{}",)  # the class name alone
 Picture = bytes | UInt8[np.ndarray, "h w 3"]  # a file, or what is kept as pixels
 
@@ -140,3 +141,26 @@ class Benchmark:
                     assert test.probed is None or test.probed.names == other.probed.names
         if self.train is not None and self.validation is not None:
             object.__setattr__(self, "train", replace(self.train, validation=self.validation))
+
+
+def benchmark_of(name: str, sets: Mapping[str, LabelledSet]) -> Benchmark | None:
+    """The splits of one set in their roles; None when there is nothing to test on.
+
+    `train` is learned from; `val`, `valid` or `validation` is what settings are chosen on where there is
+    another split to test on, else it is the test.
+
+    Raises:
+        SightwordError: for several validation splits.
+    """
+    others = [split for split in sets if split != TRAIN]
+    chosen_on = [split for split in others if split in VALIDATIONS]
+    tests = [split for split in others if split not in chosen_on]
+    if tests and len(chosen_on) > 1:
+        several = " and ".join(chosen_on)
+        raise SightwordError(f"{name} holds {several} beside {tests[0]}; leave one of them there")
+    if not tests:
+        tests, chosen_on = chosen_on, []
+    if not tests:
+        return None
+    validation = sets[chosen_on[0]] if chosen_on else None
+    return Benchmark(name, tuple(sets[split] for split in tests), sets.get(TRAIN), validation)

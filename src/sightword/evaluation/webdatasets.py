@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightword.errors import SightwordError
-from sightword.evaluation.labelled import PLAIN, Benchmark, LabelledSet, Labels
+from sightword.evaluation.labelled import PLAIN, Benchmark, LabelledSet, Labels, benchmark_of
 from sightword.evaluation.tars import TarSamples
 from sightword.evaluation.textfiles import read_lines
 
@@ -38,10 +38,10 @@ def open_clip_benchmark(root: Path) -> Benchmark:
     if kind not in ("", "classification", "retrieval"):
         raise SightwordError(f"'{root}' is of type {kind}; only classification and retrieval can be scored")
     sets = {split: _split(root, split, kind) for split in _splits(root)}
-    tests = tuple(labelled for split, labelled in sets.items() if split != "train")
-    if not tests:
+    found = benchmark_of(root.resolve().name, sets)
+    if found is None:
         raise SightwordError(f"'{root}' holds only a train split; wanted {root.name}/test/0.tar too")
-    return Benchmark(root.resolve().name, tests, sets.get("train"))
+    return found
 
 
 def open_labelled_tar(path: Path) -> Benchmark:
@@ -60,10 +60,10 @@ def open_labelled_tar(path: Path) -> Benchmark:
     for split, keys in splits.items():
         classes = Labels.from_names((str(facts[key]["class_name"]) for key in keys), names) if named else None
         sets[split] = _labelled(path.name.split(".")[0], split, [(tar, key) for key in keys], classes)
-    tests = tuple(labelled for split, labelled in sets.items() if split != "train")
-    if not tests:
+    found = benchmark_of(path.name.split(".")[0], sets)
+    if found is None:
         raise SightwordError(f"'{path}' holds no pictures to test on; wanted some whose split is not train")
-    return Benchmark(path.name.split(".")[0], tests, sets.get("train"))
+    return found
 
 
 def _splits(root: Path) -> list[str]:
