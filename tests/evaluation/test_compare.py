@@ -241,6 +241,7 @@ def test_the_conclusion_says_what_is_shown_and_what_is_not(
     assert all(one.title in said for one in shown)
     assert "after Holm over 17 comparisons" in said
     assert list(compared.lines())[-1] == said
+    assert f"{shown[0].title} {100 * shown[0].difference.value:.1f} points" in said
     turned = compare(good, bad).conclusion()
     assert f"{good} is better in {len(shown) + 2} of 7" in turned
     same = compare(bad, bad).conclusion()

@@ -87,7 +87,7 @@ class Comparison:
         parts = []
         for winner, some in ((self.second, better), (self.first, worse)):
             if some:
-                parts.append(f"{winner} is better in {len(some)} of {len(judged)}: {_named(some)}")
+                parts.append(f"{winner} is better in {len(some)} of {len(judged)}, by: {_named(some)}")
         rest = len(judged) - len(better) - len(worse)
         parts += [f"no difference shown in the other {rest}"] * bool(rest)
         return f"{'; '.join(parts)} ({rule})"
@@ -180,7 +180,7 @@ def _mean(suite: Suite, task: str, own: Sequence[Difference]) -> MeanDifference:
 
 
 def _named(some: Sequence[Difference | MeanDifference]) -> str:
-    titles = [f"{one.title} {100 * one.difference.value:+.1f}" for one in some[:NAMED]]
+    titles = [f"{one.title} {100 * abs(one.difference.value):.1f} points" for one in some[:NAMED]]
     more = [f"{len(some) - NAMED} more"] if len(some) > NAMED else []
     return ", ".join([*titles, *more])
 

@@ -54,6 +54,7 @@ class Copies:
     _rows: Rows | None = field(default=None, init=False)
     _sources: list[Pairs] | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
 
     def __call__(self, test: LabelledSet) -> int | None:
         """How many; None where that cannot be known, which is said once."""
@@ -65,7 +66,8 @@ class Copies:
             self._ended = True
             self.say(f"test pictures are not compared with the training pictures: {error}")
             return None
-        if found:
+        if found and test.data_hash not in self._told:
+            self._told.add(test.data_hash)
             share = 100 * found / len(test)
             self.say(
                 f"{test.name}/{test.split}: {found:,} of {len(test):,} test pictures ({share:.1f} %) are in "
