@@ -76,7 +76,7 @@ class Learner(Task):
 def why_not(test: LabelledSet, train: LabelledSet | None) -> str:
     """Why nothing can be learned, in a few words; empty when it can."""
     if test.probed is None:
-        return "the set has captions, not classes"
+        return "the set has no classes"
     if train is None or train.probed is None:
         return "there is no train split to learn from"
     return "" if len(set(train.probed.of.tolist())) > 1 else "the train split holds only one class"

@@ -66,8 +66,10 @@ class Scoring:
         if known:
             return self._compared(known, step.test)
         answer = step.task.answer(self.features, step.test, step.train)
-        for part in (step.test, *([step.train] if step.train else [])):
-            self._tell_unreadable(step, part)
+        validation = step.train.validation if step.train else None
+        for part in (step.test, step.train, validation):
+            if part is not None:
+                self._tell_unreadable(step, part)
         measured = all_measured(answer, step.test, self.say)
         source = {
             "place": step.place,

@@ -39,7 +39,7 @@ class ZeroShot(Task):
         if not model.has_text:
             return "the run has no text tower"
         if test.classes is None:
-            return "the set has captions, not classes"
+            return "the set has no classes"
         if self.synonyms and not any(test.synonyms):
             return "the set names no synonyms"
         return ""

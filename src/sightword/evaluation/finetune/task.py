@@ -63,7 +63,7 @@ class FineTune(Task):
         if not isinstance(model, Model):
             return "the model gives no access to its weights; give a run of `sightword train`"
         if test.probed is None:
-            return "the set has captions, not classes"
+            return "the set has no classes"
         if train is None or train.probed is None:
             return "there is no train split to learn from"
         return "" if len(set(train.probed.of.tolist())) > 1 else "the train split holds only one class"
