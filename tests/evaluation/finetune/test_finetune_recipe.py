@@ -73,7 +73,7 @@ def test_sizes_go_by_the_width_of_a_vit() -> None:
 
 def test_a_record_is_json_and_differs_when_anything_does() -> None:
     recipe = FineTuneRecipe.beit("S")
-    others = [recipe.at(2), recipe.fitted(100), replace(recipe, mixing=None), recipe.from_scratch()]
+    others = [recipe.at(2.0), recipe.fitted(100), replace(recipe, mixing=None), recipe.from_scratch()]
     told = {json.dumps(one.record(), sort_keys=True) for one in (recipe, *others)}
     assert len(told) == 5
 

@@ -47,7 +47,7 @@ def test_every_tower_learns_and_the_model_stays_as_it_is(name: str, benchmark_of
     model = model_of(TOWERS[name])
     before = {key: value.clone() for key, value in model.encoders.state_dict().items()}
     answer = answered(
-        FineTune(replace(CALM, epochs=8, lr=3e-2, layer_decay=0.9)), model, benchmark_of_colours
+        FineTune(replace(CALM, epochs=10, lr=1e-2, layer_decay=0.9)), model, benchmark_of_colours
     )
     assert acc1(answer) > 0.5  # chance is 1 in 6
     assert {one.metric for one in answer.measured} >= {"acc1", "acc5", "mean_per_class_recall"}

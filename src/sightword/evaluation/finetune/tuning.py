@@ -91,7 +91,8 @@ class Tuning:
             _check(loss, what)
             if index == last and epoch + 1 < recipe.epochs and keeper.due():
                 keeper.save(replace(standing, epochs=epoch + 1), classifier, optimizer)
-        keeper.save(replace(standing, epochs=recipe.epochs), classifier, optimizer)
+        if standing.epochs < recipe.epochs:
+            keeper.save(replace(standing, epochs=recipe.epochs), classifier, optimizer)
         return classifier.eval()
 
     def _steps(
