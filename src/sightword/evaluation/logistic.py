@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Float32, Float64, Int64
 from scipy.optimize import minimize
 from torch import Tensor
@@ -76,7 +75,8 @@ class Logistic:
         self._labels, self._offset = torch.from_numpy(own), offset
         self._mean, self._spread = moments(features)
         self._axes, self._variance = self._rotation(features)
-        self._rotated = torch.cat([self._standard(part).float() for part in self._parts(features)])
+        axes = self._axes.float()
+        self._rotated = torch.cat([self._standard(part).float() @ axes for part in self._parts(features)])
         self._start = torch.zeros(len(self._variance) + 1, len(self.present), dtype=torch.float64)
 
     def fit(self, strength: float, tolerance: float = 1e-5) -> Fitted:
@@ -119,7 +119,8 @@ class Logistic:
             logits = torch.addmm(bias, x, weight)
             logs = (logits if self._offset is None else logits + self._offset[part]).log_softmax(dim=1)
             loss -= float(logs.gather(1, y[:, None]).double().sum())
-            wrong = logs.exp_().sub_(F.one_hot(y, len(self.present)))
+            wrong = logs.exp_()
+            wrong[torch.arange(len(y)), y] -= 1
             slope[:-1] += (x.T @ wrong).double()
             slope[-1] += wrong.double().sum(dim=0)
         slope /= len(self._labels)
@@ -131,22 +132,20 @@ class Logistic:
         self, features: Float32[np.ndarray, "n d"]
     ) -> tuple[Float64[Tensor, "d r"], Float64[Tensor, " r"]]:
         """The axes of the standardised features' covariance, and the variance along each."""
-        self._axes = torch.eye(features.shape[1], dtype=torch.float64)
         if len(features) < features.shape[1]:
             _, roots, axes = torch.linalg.svd(self._standard(features), full_matrices=False)
             variance, axes = roots.square() / len(features), axes.T
         else:
-            total = torch.zeros_like(self._axes)
+            total = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
             for part in self._parts(features):
-                x = self._standard(part)
+                x = self._standard(part).float()
                 total += x.T @ x
             variance, axes = torch.linalg.eigh(total / len(features))
         there = variance > RANK * variance.max()
         return axes[:, there].contiguous(), variance[there]
 
-    def _standard(self, features: Float32[np.ndarray, "m d"]) -> Float64[Tensor, "m r"]:
-        """Standardised features, on the axes."""
-        return ((torch.from_numpy(features).double() - self._mean) / self._spread) @ self._axes
+    def _standard(self, features: Float32[np.ndarray, "m d"]) -> Float64[Tensor, "m d"]:
+        return (torch.from_numpy(features).double() - self._mean) / self._spread
 
     @staticmethod
     def _parts(features: Float32[np.ndarray, "n d"]) -> list[Float32[np.ndarray, "m d"]]:
