@@ -200,7 +200,7 @@ def test_weights_of_another_model(
 def test_evaluating_on_nothing(complaint: Callable[..., str], trained: Path, tmp_path: Path) -> None:
     before = contents(trained)
     assert "nowhere" in complaint("evaluate", trained, "--on", tmp_path / "nowhere")
-    assert "did you mean linear?" in complaint("evaluate", trained, "--tasks", "linar")
+    assert "did you mean linear or linear-sgd?" in complaint("evaluate", trained, "--tasks", "linar")
     assert contents(trained) == before
 
 

@@ -7,12 +7,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sightword.cli import commands, data, plan
 from sightword.cli import flags as given
 from sightword.cli.plan_flags import Plan
 from sightword.config import Config, override
 from sightword.errors import LonelyError, SightwordError
+
+if TYPE_CHECKING:  # a command imports what it needs when it is called: help must not wait for torch
+    from sightword.corpora.checking.copies import Copies
+    from sightword.training.model import Model
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -109,18 +114,34 @@ def _evaluate(flags: given.Evaluate) -> None:
     if flags.list:
         _list(root)
         return
-    from sightword.evaluation.run import evaluate
+    from sightword.evaluation.run import evaluate_all
     from sightword.training.model import load_model, place_of_scores
     from sightword.training.saving import best
 
     if not flags.run:
         raise SightwordError("evaluate wants the directory of a run (or --list, for the data sets it knows)")
     model, out = load_model(flags.run), place_of_scores(flags.run)
-    on, tasks = _parts(flags.on), _parts(flags.tasks)
-    for score in evaluate(model, out, on, tasks, data_root=root, force=flags.force):
-        print(score.line())
+    done = evaluate_all(
+        model, out, _parts(flags.on), _parts(flags.tasks), data_root=root, force=flags.force, say=_tell,
+        copies=_copies(model, flags.contamination), report_to=_parts(flags.report_to),
+    )  # fmt: skip
+    print("\n".join(done.lines()))
     if said := best.told(Path(flags.run)):
         print(f"note: {said}")
+    if done.exit_code:
+        sys.exit(done.exit_code)
+
+
+def _copies(model: Model, wanted: str) -> Copies | None:
+    from sightword.corpora.checking.copies import MOST, Copies
+
+    if wanted == "off":
+        return None
+    return Copies(model.config, _tell, sys.maxsize if wanted == "always" else MOST)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _list(data_root: Path) -> None:
@@ -136,10 +157,11 @@ def _report(flags: given.Report) -> None:
 
 
 def _compare(flags: given.Compare) -> None:
-    from sightword.evaluation.compare import compare_runs
+    from sightword.evaluation.compare import FILE, compare
 
-    for difference in compare_runs(Path(flags.first), Path(flags.second)):
-        print(difference.line())
+    found = compare(Path(flags.first), Path(flags.second), own=flags.own)
+    found.write(Path(flags.out) if flags.out else Path(flags.second) / FILE)
+    print("\n".join(found.lines()))
 
 
 def _demo(flags: given.Demo) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction
 from tyro.conf import arg as any_arg
@@ -185,6 +185,10 @@ class Evaluate:
     """which tasks, joined by commas"""
     force: Annotated[FlagCreatePairsOff[bool], arg()] = False
     """score again what is already scored"""
+    contamination: Annotated[Literal["auto", "always", "off"], arg()] = "auto"
+    """count test pictures that are in the training data (auto: where it holds at most 100,000 pictures)"""
+    report_to: Annotated[str, arg(metavar="NAMES")] = ""
+    """tensorboard, wandb: where scores go beside the run's own files"""
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,10 @@ class Compare:
     """the run to compare with"""
     second: Annotated[Positional[str], arg(metavar="RUN_B")]
     """the run that may be better"""
+    own: Annotated[FlagCreatePairsOff[bool], arg()] = False
+    """only each data set's own metric"""
+    out: Annotated[str, arg(metavar="FILE")] = ""
+    """where the records go (default: RUN_B/comparisons.jsonl)"""
 
 
 @dataclass(frozen=True)
