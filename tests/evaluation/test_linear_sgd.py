@@ -48,7 +48,7 @@ def test_the_head_steps_as_momentum_does_by_hand() -> None:
     x = torch.from_numpy(generator.standard_normal((3, 10, 4)).astype(np.float32))
     y = generator.integers(0, 3, (3, 10))
     head = Head(4, 3, 0.9)
-    assert 0.003 < float(head.weight.std()) < 0.03
+    assert 0.003 < float(head.weight.detach().std()) < 0.03
     weight, bias = head.weight.detach().double().numpy().copy(), np.zeros(3)
     speeds = [np.zeros_like(weight), np.zeros(3)]
     for i, rate in enumerate((0.5, 0.4, 0.1)):

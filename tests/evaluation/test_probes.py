@@ -88,7 +88,7 @@ def test_probes_need_a_train_split_of_two_classes(
     assert "no train split" in probe.refuses(model, test, None)
     single = replace(train, classes=Labels(train.classes.names, np.zeros(36, dtype=np.int64)))
     assert "one class" in probe.refuses(model, test, single)
-    assert "captions" in probe.refuses(model, replace(test, classes=None), train)
+    assert "no classes" in probe.refuses(model, replace(test, classes=None), train)
 
 
 def test_held_out_is_a_fifth_of_every_label_and_always_the_same() -> None:
