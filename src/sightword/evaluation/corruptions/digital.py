@@ -27,7 +27,8 @@ def contrast(picture: Values, severity: int, chance: np.random.Generator, unit: 
 def elastic_transform(picture: Values, severity: int, chance: np.random.Generator, unit: float) -> Values:
     """Moved by a random affine map, then stretched and shrunk from place to place."""
     amount, smooth, apart = (share * ELASTIC_SIZE * unit for share in ELASTIC[severity - 1])
-    rows, columns = np.indices(picture.shape[:2]).astype(np.float64)
+    grid = np.indices(picture.shape[:2]).astype(np.float64)
+    rows, columns = grid[0], grid[1]
     moved = sampled(picture, *_affine(picture, apart, chance, rows, columns), "mirror")
     down, across = (smoothed(chance.uniform(-1, 1, picture.shape[:2]), smooth) * amount for _ in range(2))
     return sampled(moved, rows + down, columns + across, "reflect")
