@@ -98,7 +98,7 @@ def test_synonyms_help_where_names_say_nothing(model: ColourModel, test_set: Lab
 def test_refusals(model: ColourModel, test_set: LabelledSet) -> None:
     assert ZeroShot().refuses(model, test_set, None) == ""
     assert "text tower" in ZeroShot().refuses(ColourModel(has_text=False), test_set, None)
-    assert "captions" in ZeroShot().refuses(model, replace(test_set, classes=None), None)
+    assert "no classes" in ZeroShot().refuses(model, replace(test_set, classes=None), None)
     assert "synonyms" in ZeroShot(synonyms=True).refuses(model, test_set, None)
 
 
