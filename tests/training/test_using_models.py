@@ -48,6 +48,7 @@ def test_a_run_is_loaded_as_it_was_trained(run: Path, tmp_path: Path, data: Path
         words = encoders.towers["text"](model.tokenizer(TEXTS)).pooled
         assert torch.equal(model.encode_image(pictures()), pooled)
         assert torch.equal(model.encode_image(pictures(), project=True), encoders.joint.embed_image(pooled))
+        assert torch.equal(model.project_image(pooled), encoders.joint.embed_image(pooled))
         assert torch.equal(model.encode_text(TEXTS), encoders.joint.embed_text(words))
 
 

@@ -58,6 +58,13 @@ class Encoder(Protocol):
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n e"]: ...
 
 
+@runtime_checkable
+class Projecting(Protocol):
+    """A model whose features in the joint space are made of its own: one encoding gives both."""
+
+    def project_image(self, pooled: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Features of a set's readable pictures, float32.
@@ -109,11 +116,20 @@ class FeatureStore:
         place = labelled.data_hash, shorter
         held = self._held.get(place) or self._load(labelled, shorter)
         if held is None or kind not in held.values:
-            fresh = extract(self.model, labelled, kind, shorter)
-            held = fresh if held is None else _merge(held, fresh)
+            held = self._with(kind, labelled, held, shorter)
             self._save(labelled, shorter, held)
         self._held[place] = held
         return held
+
+    def _with(self, kind: Kind, labelled: LabelledSet, held: Features | None, resize: int) -> Features:
+        """What is held and the kind that lacks; of a projecting model pictures are encoded once for both."""
+        model = self.model
+        if kind == "projected" and isinstance(model, Projecting):
+            if held is None or "pooled" not in held.values:
+                held = _merged(held, extract(model, labelled, "pooled", resize))
+            projected = model.project_image(torch.from_numpy(held.values["pooled"])).numpy()
+            return Features(held.rows, {**held.values, kind: projected}, held.bad)
+        return _merged(held, extract(model, labelled, kind, resize))
 
     def kept(self, name: str, identity: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """Numbers that take long to make: in a file until they are dropped, so that work cut short goes on.
@@ -244,9 +260,14 @@ def batches(labelled: LabelledSet, what: str) -> Iterator[tuple[int, list[Pixels
     """
     starts = range(0, len(labelled), BATCH)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
+
+        def begun(start: int) -> Iterator[Pixels | BadSample]:
+            return threads.map(partial(picture_of, labelled), range(start, min(start + BATCH, len(labelled))))
+
+        ahead = begun(0)
         for start in watched(starts, len(labelled), what, BATCH):
-            ids = range(start, min(start + BATCH, len(labelled)))
-            yield start, list(threads.map(partial(picture_of, labelled), ids))
+            pictures, ahead = list(ahead), begun(start + BATCH)  # decoded while these are encoded
+            yield start, pictures
 
 
 def picture_of(labelled: LabelledSet, i: int) -> Pixels | BadSample:
@@ -258,7 +279,9 @@ def picture_of(labelled: LabelledSet, i: int) -> Pixels | BadSample:
         return problem
 
 
-def _merge(one: Features, other: Features) -> Features:
+def _merged(one: Features | None, other: Features) -> Features:
     """Both kinds of features of the same pictures."""
+    if one is None:
+        return other
     assert np.array_equal(one.rows, other.rows)
     return Features(one.rows, {**one.values, **other.values}, one.bad)

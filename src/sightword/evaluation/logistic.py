@@ -8,6 +8,8 @@ that it has when all classes are equally likely. Products are float32, sums and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ from torch import Tensor
 
 ROWS = 65_536  # worked on at a time, which bounds memory
 ITERATIONS = 1000
+SMALL = 50_000_000  # products of an evaluation, below which one thread is faster than several
 RANK = 1e-10  # axes with less of the largest variance are not there
 
 
@@ -88,13 +91,14 @@ class Logistic:
                 objective lies at most half the gradient's square above its minimum, or nearly so.
         """
         penalty, scale = 1 / (strength * len(self._labels)), self._scale(strength)
-        found = minimize(
-            lambda at: self._objective(torch.from_numpy(at).view(self._start.shape), scale, penalty),
-            (self._start / scale).view(-1).numpy(),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "gtol": tolerance, "ftol": 1e-9},
-        )
+        with _threads_for(len(self._labels) * self._start.numel()):
+            found = minimize(
+                lambda at: self._objective(torch.from_numpy(at).view(self._start.shape), scale, penalty),
+                (self._start / scale).view(-1).numpy(),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "gtol": tolerance, "ftol": 1e-9},
+            )
         self._start = scale * torch.from_numpy(found.x).view(self._start.shape)
         weight = (self._axes @ self._start[:-1]) / self._spread[:, None]
         bias = self._start[-1] - self._mean @ weight
@@ -160,3 +164,14 @@ def moments(features: Float32[np.ndarray, "n d"]) -> tuple[Float64[Tensor, " d"]
     spread = torch.as_tensor(squares).div(len(features)).sqrt()
     spread[spread <= 1e-12 * mean.abs()] = 1.0
     return mean, torch.where(spread == 0, 1.0, spread)
+
+
+@contextmanager
+def _threads_for(products: int) -> Iterator[None]:
+    """One thread for small matrices: hundreds of evaluations would wait for each other's threads instead."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if products < SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

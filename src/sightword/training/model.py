@@ -66,6 +66,14 @@ class Model:
         return torch.cat(rows)
 
     @torch.no_grad()
+    def project_image(self, pooled: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]:
+        """The tower's own features in the joint space, as `encode_image` with `project` gives them."""
+        self.encoders.eval()
+        joint = self._joint()
+        parts = [joint.embed_image(part.to(self.device)).float().cpu() for part in pooled.split(_ROWS)]
+        return torch.cat(parts)
+
+    @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n e"]:
         """Features of sentences in the joint space, L2-normalised, float32 on the CPU."""
         self.encoders.eval()

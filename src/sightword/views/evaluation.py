@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -11,6 +14,8 @@ from torch import Tensor
 
 from sightword.errors import SightwordError
 from sightword.views.geometry import Pictures, as_tensors
+
+_BYTES = 16_000_000  # of pictures that are resized at once
 
 
 def centre(
@@ -39,15 +44,28 @@ def centre(
     pictures = as_tensors(images)
     if not pictures:
         return torch.empty(0, 3, size, size, dtype=torch.uint8)
-    return torch.cat([_centre(image, size, shorter, interpolation) for image in pictures]).contiguous()
+    made = torch.empty(len(pictures), 3, size, size, dtype=torch.uint8)
+    for alike in _alike(pictures):
+        made[alike] = _centre(torch.stack([pictures[i] for i in alike]), size, shorter, interpolation)
+    return made
+
+
+def _alike(pictures: Sequence[Tensor]) -> Iterator[list[int]]:
+    """Positions of pictures of one size, as many as may be stacked at once."""
+    sizes: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        sizes[tuple(picture.shape)].append(i)
+    for shape, positions in sizes.items():
+        most = max(1, _BYTES // math.prod(shape))
+        yield from (positions[start : start + most] for start in range(0, len(positions), most))
 
 
 def _centre(
-    image: UInt8[Tensor, "h w 3"], size: int, shorter: int, interpolation: str
-) -> UInt8[Tensor, "1 3 s s"]:
-    rows, columns = image.shape[:2]
+    images: UInt8[Tensor, "b h w 3"], size: int, shorter: int, interpolation: str
+) -> UInt8[Tensor, "b 3 s s"]:
+    rows, columns = images.shape[1:3]
     scaled = (max(shorter, shorter * rows // columns), max(shorter, shorter * columns // rows))
-    planes = image.permute(2, 0, 1)[None]
+    planes = images.permute(0, 3, 1, 2)
     if scaled != (rows, columns):
         planes = F.interpolate(planes, size=scaled, mode=interpolation, antialias=True)
     top, left = (round((side - size) / 2.0) for side in scaled)
