@@ -211,3 +211,10 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("SIGHTWORD_CACHE", str(tmp_path / "file"))
     assert "set SIGHTWORD_CACHE" in _refused("demo")
+
+
+def test_a_folder_called_demo_is_not_the_demo(cache, tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "table.parquet").write_bytes(b"no pairs")
+    monkeypatch.chdir(tmp_path)
+    assert len(open_pairs("demo", "test_artist")) == 1670
