@@ -82,7 +82,7 @@ def test_the_page_shows_the_record(found: Stats) -> None:
     before = Path(found.page).read_text()
     share = next(
         n / 100 for n in range(11, 100) if percent(n / 100) not in before
-    )  # some figures are of times
+    )
     over = dataclasses.replace(found.captions.over_context, share=share)
     captions = dataclasses.replace(found.captions, over_context=over)
     assert percent(share) in render(dataclasses.replace(found, captions=captions), {})
