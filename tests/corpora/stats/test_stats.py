@@ -80,9 +80,7 @@ def test_every_picture_has_words_and_every_figure_a_title(found: Stats) -> None:
 def test_the_page_shows_the_record(found: Stats) -> None:
     """Change the record, and the page says the other number."""
     before = Path(found.page).read_text()
-    share = next(
-        n / 100 for n in range(11, 100) if percent(n / 100) not in before
-    )
+    share = next(n / 100 for n in range(11, 100) if percent(n / 100) not in before)
     over = dataclasses.replace(found.captions.over_context, share=share)
     captions = dataclasses.replace(found.captions, over_context=over)
     assert percent(share) in render(dataclasses.replace(found, captions=captions), {})
