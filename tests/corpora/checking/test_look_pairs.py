@@ -8,8 +8,9 @@ import pytest
 from small_shard import small_shard
 
 from sightword.corpora.checking import look_pairs
-from sightword.corpora.checking.look_pairs import PairsJob, PairsLooking, look_at_pairs, pairs_jobs
-from sightword.corpora.checking.looking import Looking
+from sightword.corpora.checking.look_pairs import PairsJob, PairsLooking, look_at_pairs, pairs_jobs, readable
+from sightword.corpora.checking.looking import Look, Looking
+from sightword.errors import BadSample
 from sightword.pairs.sources import open_pairs
 
 
@@ -35,3 +36,18 @@ def test_a_source_that_becomes_shorter_is_told_by_sample(tmp_path: Path) -> None
     assert 0 < told.tally.decoded < 9
     assert [kind.title for kind in told.counts] == ["unreadable"]
     assert sum(ticks) == 9
+
+
+def test_what_is_not_forgiven_ends_the_job(tmp_path: Path) -> None:
+    class Gone(list[object]):
+        def __getitem__(self, number: object) -> object:
+            raise BadSample("k", "cut short") if number == 0 else OSError("the disk is gone")
+
+    context = PairsLooking(Looking(tmp_path, "", 1.0, False), (("a", Gone()),))  # type: ignore[arg-type]
+    ticks: list[int] = []
+    with Look(context.looking, 0, "a") as look:
+        with pytest.raises(OSError, match="the disk is gone"):
+            list(readable(context, PairsJob(0, 0, 0, 3), look, ticks.append))
+        assert (look.tally.samples, ticks) == (1, [1])
+        assert list(readable(context, PairsJob(0, 0, 0, 3), look, ticks.append, OSError)) == []
+        assert (look.tally.samples, ticks) == (4, [1, 1, 1, 1])

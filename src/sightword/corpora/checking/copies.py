@@ -16,7 +16,7 @@ import numpy as np
 from sightword.config import Config
 from sightword.corpora.checking.across import Rows
 from sightword.corpora.checking.contamination import copied
-from sightword.corpora.checking.look_pairs import PairsJob, PairsLooking, pairs_jobs
+from sightword.corpora.checking.look_pairs import PairsJob, PairsLooking, pairs_jobs, readable
 from sightword.corpora.checking.looking import Kept, Look, Looking, kept
 from sightword.corpora.fingerprints import ROW, hash64, looks
 from sightword.corpora.parallel import Tick, Watch, in_processes
@@ -146,12 +146,6 @@ def _print(test: LabelledSet, i: int) -> np.ndarray:
 
 
 def _print_some(context: PairsLooking, job: PairsJob, tick: Tick) -> None:
-    name, pairs = context.sources[job.source]
-    with Look(context.looking, job.number, name) as look:
-        for number in range(job.start, job.stop):
-            try:
-                sample = pairs[number]
-                look.picture(sample.key, sample.image)
-            except BadSample as error:
-                look.unreadable(error)
-            tick(1)
+    with Look(context.looking, job.number, context.sources[job.source][0]) as look:
+        for sample in readable(context, job, look, tick):
+            look.picture(sample.key, sample.image)

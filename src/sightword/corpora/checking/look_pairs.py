@@ -9,7 +9,7 @@ from sightword.corpora.checking.findings import Kind
 from sightword.corpora.checking.looking import Look, Looked, Looking
 from sightword.corpora.parallel import Tick
 from sightword.errors import BadSample, SightwordError
-from sightword.pairs.base import Pairs
+from sightword.pairs.base import Pairs, Sample
 
 AT_ONCE = 500  # pairs of a job
 
@@ -42,20 +42,35 @@ def pairs_jobs(sources: tuple[tuple[str, Pairs], ...], first: int) -> Iterator[P
 
 def look_at_pairs(context: PairsLooking, job: PairsJob, tick: Tick) -> Looked:
     """Examine a range of pairs."""
-    name, pairs = context.sources[job.source]
-    with Look(context.looking, job.number, name) as look:
-        for number in range(job.start, job.stop):
-            try:
-                sample = pairs[number]
-            except BadSample as error:
-                look.unreadable(error)
-            except (SightwordError, OSError) as error:
-                look.unreadable(BadSample(f"sample {number}", str(error)))
-            else:
-                texts = [text for text in sample.captions if text.strip()]
-                if not texts and not context.looking.captionless:
-                    look.add(Kind.NO_CAPTION, sample.key, "it has no words")
-                look.captions(sample.key, texts)
-                look.picture(sample.key, sample.image)
-            tick(1)
+    with Look(context.looking, job.number, context.sources[job.source][0]) as look:
+        for sample in readable(context, job, look, tick, SightwordError, OSError):
+            texts = [text for text in sample.captions if text.strip()]
+            if not texts and not context.looking.captionless:
+                look.add(Kind.NO_CAPTION, sample.key, "it has no words")
+            look.captions(sample.key, texts)
+            look.picture(sample.key, sample.image)
     return look.told()
+
+
+def readable(
+    context: PairsLooking, job: PairsJob, look: Look, tick: Tick, *forgiven: type[Exception]
+) -> Iterator[Sample]:
+    """The pairs of a range that can be read; the look is told of the bad ones.
+
+    Args:
+        context: how to look, and the sources.
+        job: the range.
+        look: is told of bad samples.
+        tick: told of each pair.
+        forgiven: other errors of a source that make a sample bad, where they do not end the job.
+    """
+    pairs = context.sources[job.source][1]
+    for number in range(job.start, job.stop):
+        try:
+            sample = pairs[number]
+        except (BadSample, *forgiven) as error:
+            bad = error if isinstance(error, BadSample) else BadSample(f"sample {number}", str(error))
+            look.unreadable(bad)
+        else:
+            yield sample
+        tick(1)
