@@ -11,6 +11,7 @@ from sightword.corpora.checking import look_pairs
 from sightword.corpora.checking.look_pairs import PairsJob, PairsLooking, look_at_pairs, pairs_jobs, readable
 from sightword.corpora.checking.looking import Look, Looking
 from sightword.errors import BadSample
+from sightword.pairs.base import Pairs
 from sightword.pairs.sources import open_pairs
 
 
@@ -38,12 +39,13 @@ def test_a_source_that_becomes_shorter_is_told_by_sample(tmp_path: Path) -> None
     assert sum(ticks) == 9
 
 
-def test_what_is_not_forgiven_ends_the_job(tmp_path: Path) -> None:
-    class Gone(list[object]):
-        def __getitem__(self, number: object) -> object:
-            raise BadSample("k", "cut short") if number == 0 else OSError("the disk is gone")
+def test_what_is_not_forgiven_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: Pairs, number: int) -> None:
+        raise BadSample("k", "cut short") if number == 0 else OSError("the disk is gone")
 
-    context = PairsLooking(Looking(tmp_path, "", 1.0, False), (("a", Gone()),))  # type: ignore[arg-type]
+    pairs = open_pairs(str(small_shard(tmp_path / "a.tar", 3)))
+    monkeypatch.setattr(type(pairs), "__getitem__", gone)
+    context = PairsLooking(Looking(tmp_path, "", 1.0, False), (("a", pairs),))
     ticks: list[int] = []
     with Look(context.looking, 0, "a") as look:
         with pytest.raises(OSError, match="the disk is gone"):
