@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,7 +203,31 @@ def test_evaluating_on_nothing(complaint: Callable[..., str], trained: Path, tmp
     before = contents(trained)
     assert "nowhere" in complaint("evaluate", trained, "--on", tmp_path / "nowhere")
     assert "did you mean linear or linear-sgd?" in complaint("evaluate", trained, "--tasks", "linar")
+    few = ("evaluate", trained, "--tasks", "fewshot", "--set")
+    assert "did you mean shots?" in complaint(*few, "fewshot.shot=1")
+    assert "write for example fewshot.shots=1,4" in complaint(*few, "fewshot.shots")
     assert contents(trained) == before
+
+
+def test_settings_of_a_task_reach_its_protocol(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    few = ("--tasks", "fewshot", "--set", "fewshot.shots=2", "--set", "fewshot.draws=2")
+    main(["evaluate", str(run), *few, "--contamination", "off"])
+    scores = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
+    assert {score["metric"] for score in scores} == {"acc1_2_shots"}
+    assert all((s["protocol"]["shots"], s["protocol"]["draws"]) == ([2], 2) for s in scores)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = Path(sys.executable).with_name("sightword")
+    listing = subprocess.Popen(
+        [command, "evaluate", "--list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert listing.stdout is not None
+    listing.stdout.close()
+    _, said = listing.communicate(timeout=60)
+    assert (listing.returncode, said) == (0, b"")
 
 
 def test_the_command_itself_exits_with_two(tmp_path: Path) -> None:

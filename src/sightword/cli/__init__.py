@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         flags = commands.parse(sys.argv[1:] if arguments is None else arguments)
         _COMMANDS.get(type(flags), data.run)(flags)
+        sys.stdout.flush()
     except SightwordError as error:
         if os.environ.get("RANK", "0") == "0" or isinstance(error, LonelyError):
             print(f"sightword: {' '.join(str(error).split())}", file=sys.stderr)
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # who read the output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def configure(flags: given.Train) -> Config:
@@ -58,13 +61,11 @@ def configure(flags: given.Train) -> Config:
     return override(override(config, changes, "the flag for"), settings(flags.set))
 
 
-def settings(pairs: tuple[str, ...]) -> dict[str, str]:
+def settings(pairs: tuple[str, ...], example: str = "model.image.pool=gap") -> dict[str, str]:
     """What --set changes, by dotted names."""
     for pair in pairs:
         if "=" not in pair:
-            raise SightwordError(
-                f"--set wants NAME=VALUE, found '{pair}'; write for example model.image.pool=gap"
-            )
+            raise SightwordError(f"--set wants NAME=VALUE, found '{pair}'; write for example {example}")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -124,6 +125,7 @@ def _evaluate(flags: given.Evaluate) -> None:
     done = evaluate_all(
         model, out, _parts(flags.on), _parts(flags.tasks), data_root=root, force=flags.force, say=_tell,
         copies=_copies(model, flags.contamination), report_to=_parts(flags.report_to),
+        settings=settings(flags.set, "fewshot.shots=1,4"),
     )  # fmt: skip
     print("\n".join(done.lines()))
     if said := best.told(Path(flags.run)):
@@ -145,9 +147,9 @@ def _tell(line: str) -> None:
 
 
 def _list(data_root: Path) -> None:
-    from sightword.evaluation.listing import listing
+    from sightword.evaluation.listing import listing, tasks_listing
 
-    print("\n".join(listing(data_root)))
+    print("\n".join([*tasks_listing(), "", *listing(data_root)]))
 
 
 def _report(flags: given.Report) -> None:

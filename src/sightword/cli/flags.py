@@ -180,9 +180,11 @@ class Evaluate:
     data_root: Annotated[str, arg(metavar="DIR")] = "."
     """the folder below which published data sets are looked for"""
     list: Annotated[FlagCreatePairsOff[bool], arg()] = False
-    """show all published data sets: task, classes, metric, where each lies or how to get it"""
+    """show tasks with their settings, and published data sets: metric, where each lies or how to get it"""
     tasks: Annotated[str, arg(metavar="TASKS")] = "zeroshot,retrieval,knn,linear"
-    """which tasks, joined by commas"""
+    """which tasks of --list, joined by commas"""
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="TASK.SETTING=VALUE")] = ()
+    """change a setting of a task (see --list), e.g. fewshot.shots=1,4 or finetune.epochs=30"""
     force: Annotated[FlagCreatePairsOff[bool], arg()] = False
     """score again what is already scored"""
     contamination: Annotated[Literal["auto", "always", "off"], arg()] = "auto"

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from sightword.errors import SightwordError, unknown
 from sightword.evaluation.corruptions.all import CORRUPTIONS, SEVERITIES, corrupted
 from sightword.evaluation.features import Encoder, Features, FeatureStore, Kind, extract
 from sightword.evaluation.labelled import LabelledSet
@@ -45,6 +46,17 @@ class Which:
     severities: tuple[int, ...] = SEVERITIES
     pictures: int = 0
 
+    def __post_init__(self) -> None:
+        for name in self.corruptions:
+            if name not in CORRUPTIONS:
+                raise unknown("corruption", name, CORRUPTIONS)
+        if not self.corruptions or not set(self.severities) <= set(SEVERITIES) or self.pictures < 0:
+            raise SightwordError(
+                f"cannot corrupt {self.pictures} pictures by {len(self.corruptions)} corruptions at"
+                f" severities {self.severities}; wanted one corruption at least, severities of {SEVERITIES},"
+                " and 0 pictures (all) or more"
+            )
+
     def conditions(self) -> list[tuple[str, int]]:
         """Each corruption at each severity."""
         return [(corruption, severity) for corruption in self.corruptions for severity in self.severities]
@@ -69,7 +81,7 @@ class Corruption(Task):
     """
 
     def __init__(self, probe: bool = False, which: Which | None = None) -> None:
-        self.probe, self.which = probe, which or Which()
+        self.probe, self.settings = probe, which or Which()
         self.name = "corruption-linear" if probe else "corruption"
         self._clean: Task = Linear() if probe else ZeroShot()
 
@@ -79,7 +91,7 @@ class Corruption(Task):
     def protocol(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> dict[str, Any]:
         return {
             **self._clean.protocol(model, test, train),
-            **asdict(self.which),
+            **asdict(self.settings),
             "corrupted": "after resize and crop; lengths of ImageNet-C's parameters in proportion to 224 px",
             "left_out": ["frost"],
         }
@@ -87,14 +99,14 @@ class Corruption(Task):
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
         labels = test.probed if self.probe else test.classes
         assert labels is not None
-        rows, classify = self.which.rows(len(test)), self._classifier(features, test, train)
+        rows, classify = self.settings.rows(len(test)), self._classifier(features, test, train)
         facts = json.dumps(self.protocol(features.model, test, train), sort_keys=True)
         found = features.of(test, self._kind)
         taken = np.isin(found.rows, rows)
         clean = Features(found.rows[taken], {self._kind: found.values[self._kind][taken]}, ())
         truth = labels.of[clean.rows]
         right = {CLEAN: _right(classify, clean.values[self._kind], truth)}
-        conditions, names = self.which.conditions(), list[str]()
+        conditions, names = self.settings.conditions(), list[str]()
         for corruption, severity in watched(conditions, len(conditions), f"corruptions of {test.name}"):
             worn = worn_set(test, rows, features.model.image_size, corruption, severity)
             names.append(f"{test.name}-{worn.split}-{self.name}")
@@ -140,7 +152,7 @@ class Corruption(Task):
         names: tuple[str, ...],
     ) -> Answer:
         clusters, keys = test.clusters_of(rows), test.keys_of(rows)
-        means = averaged(self.which, right)
+        means = averaged(self.settings, right)
         lost = right[CLEAN] - means[WORN]
         measured = (
             credit(WORN, means.pop(WORN), clusters),

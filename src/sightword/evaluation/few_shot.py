@@ -7,6 +7,7 @@ much hangs on which examples were labelled.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from sightword.errors import SightwordError
 from sightword.evaluation.draws import over_draws
 from sightword.evaluation.features import Encoder, FeatureStore, transform
 from sightword.evaluation.labelled import LabelledSet
@@ -35,6 +37,22 @@ AMONG = STRENGTHS[::2]
 Logits = Float[Tensor, "n c"]
 
 
+@dataclass(frozen=True)
+class Shots:
+    """How few labels, and how often they are drawn anew."""
+
+    shots: tuple[int, ...] = SHOTS
+    draws: int = DRAWS
+
+    def __post_init__(self) -> None:
+        if not self.shots or min(self.shots) < 1 or self.draws < 2:
+            raise SightwordError(
+                f"cannot learn from {self.shots} labels a class in {self.draws} draws; wanted 1 label or more"
+                " and 2 draws or more, whose spread is a part of the interval"
+            )
+        object.__setattr__(self, "shots", tuple(sorted(set(self.shots))))
+
+
 @final
 class FewShot(Task):
     """The linear probe on few labels, from nothing and, where there is a text tower, from the class names.
@@ -51,7 +69,7 @@ class FewShot(Task):
     name = "fewshot"
 
     def __init__(self, shots: Sequence[int] = SHOTS, draws: int = DRAWS) -> None:
-        self.shots, self.draws = tuple(sorted(shots)), draws
+        self.settings = Shots(tuple(shots), draws)
 
     def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:
         return why_not(test, train)
@@ -65,8 +83,8 @@ class FewShot(Task):
             "target": "groups" if test.groups is not None else "classes",
             "labels": len(test.probed.names),
             "train_data_hash": train.data_hash,
-            "shots": list(self.shots),
-            "draws": self.draws,
+            "shots": list(self.settings.shots),
+            "draws": self.settings.draws,
             "loss": "multinomial logistic",
             "standardised": True,
             "c_among": list(AMONG),
@@ -85,21 +103,22 @@ class FewShot(Task):
         counts = np.bincount(
             train.probed.of[features.of(train, "pooled").rows], minlength=len(test.probed.names)
         )
-        curves = [Curve(start, k) for start in starts(features.model, test) for k in reversed(self.shots)]
+        shots, draws = sorted(self.settings.shots, reverse=True), range(self.settings.draws)
+        curves = [Curve(start, k) for start in starts(features.model, test) for k in shots]
         curves = [curve for curve in curves if curve.shots <= counts.max()]
-        steps = [(curve, draw) for curve in curves for draw in range(self.draws)]
+        steps = [(curve, draw) for curve in curves for draw in draws]
         said = {
             step: _said(features, test, train, *step)
             for step in watched(steps, len(steps), f"few labels of {test.name}/{test.split}")
         }
-        right = {c.metric: np.stack([said[c, d][0] == truth for d in range(self.draws)]) for c in curves}
+        right = {c.metric: np.stack([said[c, d][0] == truth for d in draws]) for c in curves}
         return Answer(
             tuple(over_draws(metric, rows, clusters) for metric, rows in right.items()),
             _table(test.keys_of(asked.rows), truth, clusters, right),
             test.probed.names,
             {
-                "c": {c.metric: [said[c, d][1] for d in range(self.draws)] for c in curves},
-                **_too_few(test.probed.names, counts, self.shots),
+                "c": {c.metric: [said[c, d][1] for d in draws] for c in curves},
+                **_too_few(test.probed.names, counts, self.settings.shots),
             },
         )
 

@@ -43,6 +43,13 @@ class Recipe:
     lr: float = 0.1
     momentum: float = 0.9
 
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1 or self.lr <= 0 or not 0 <= self.momentum < 1:
+            raise SightwordError(
+                f"cannot learn for {self.epochs} epochs in batches of {self.batch} at a learning rate of"
+                f" {self.lr:g} with momentum {self.momentum:g}; wanted numbers above 0, momentum below 1"
+            )
+
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch, from 0."""
         return self.lr * self.batch / 256 * 0.5 * (1 + cos(pi * epoch / self.epochs))
@@ -61,7 +68,7 @@ class LinearSGD(Task):
     name = "linear-sgd"
 
     def __init__(self, recipe: Recipe | None = None) -> None:
-        self.recipe = recipe or Recipe()
+        self.settings = recipe or Recipe()
 
     def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:
         return why_not(test, train)
@@ -76,7 +83,7 @@ class LinearSGD(Task):
             "target": "groups" if test.groups is not None else "classes",
             "labels": len(test.probed.names),
             "train_data_hash": train.data_hash,
-            **asdict(self.recipe),
+            **asdict(self.settings),
             "solver": "sgd, cosine by epochs, no weight decay",
             "view": {name: view[name] for name in ("size", "scale", "ratio", "flip")},
             "seed": SEED,
@@ -88,7 +95,7 @@ class LinearSGD(Task):
         assert train is not None
         assert train.probed is not None
         parts = [train, *([train.validation] if train.validation else [])]
-        name = " ".join([self.name, repr(self.recipe), *(part.data_hash for part in parts)])
+        name = " ".join([self.name, repr(self.settings), *(part.data_hash for part in parts)])
         classes = len(train.probed.names)
         (weight, bias), facts = features.once(name, lambda: self._learned(features.model, parts, classes))
         asked = features.of(test, "pooled", resized(features.model.image_size))
@@ -101,14 +108,14 @@ class LinearSGD(Task):
         pictures = Pictures(parts)
         head, loss = None, 0.0
         for epoch in watched(
-            range(self.recipe.epochs), self.recipe.epochs, f"linear layer of {parts[0].name}"
+            range(self.settings.epochs), self.settings.epochs, f"linear layer of {parts[0].name}"
         ):
             loss = 0.0
-            for ids, images in pictures.batches(self.recipe.batch, epoch):
+            for ids, images in pictures.batches(self.settings.batch, epoch):
                 views = make_views(images, [training_view(model.image_size)], SEED, ids, epoch)
                 found = model.encode_image(next(iter(views.values())))
-                head = head or Head(found.shape[1], classes, self.recipe.momentum)
-                loss += head.step(found, pictures.labels_of(ids), self.recipe.rate(epoch)) * len(ids)
+                head = head or Head(found.shape[1], classes, self.settings.momentum)
+                loss += head.step(found, pictures.labels_of(ids), self.settings.rate(epoch)) * len(ids)
         assert head is not None
         facts = {"train_loss": loss / len(pictures.ids), "unreadable_to_learn_from": pictures.unreadable}
         return (head.weight.detach(), head.bias.detach()), facts

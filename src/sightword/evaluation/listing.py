@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sightword.evaluation.cards import Card, cards
 from sightword.evaluation.finding import find
+from sightword.evaluation.settings import described
+from sightword.evaluation.tasks import DEFAULT, TASKS
 
 
 def listing(data_root: Path) -> list[str]:
@@ -17,6 +19,14 @@ def listing(data_root: Path) -> list[str]:
         "  ".join([*(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[-1]])
         for row in (head, *rows)
     ]
+
+
+def tasks_listing() -> list[str]:
+    """A line for each task: its name, whether it is done unasked, and its settings."""
+    rows = [(task.name, "default" if task.name in DEFAULT else "", described(task)) for task in TASKS]
+    wide = max(len(name) for name, _, _ in rows)
+    head = f"{'task':<{wide}}           settings (--set TASK.SETTING=VALUE)"
+    return [head, *(f"{name:<{wide}}  {usual:<7}  {how}".rstrip() for name, usual, how in rows)]
 
 
 def _row(card: Card, data_root: Path) -> tuple[str, ...]:

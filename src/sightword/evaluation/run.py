@@ -7,15 +7,18 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from sightword.errors import BadSample, SightwordError, unknown
+from sightword.errors import BadSample, SightwordError
 from sightword.evaluation import clip_benchmark
 from sightword.evaluation.benchmarks import Benchmark, open_benchmark, places_of
 from sightword.evaluation.evaluated import Evaluated, Failed, SuiteMean, means_of, report, write_means
 from sightword.evaluation.features import Encoder, FeatureStore
 from sightword.evaluation.scores import Score, read_scores
 from sightword.evaluation.scoring import Copies, Plan, Say, Scoring
+from sightword.evaluation.settings import chosen
+from sightword.evaluation.task import Task
 from sightword.evaluation.tasks import DEFAULT, TASKS
 from sightword.training.records import check_sinks
 
@@ -55,6 +58,7 @@ def evaluate_all(
     say: Say = _to_stderr,
     copies: Copies | None = None,
     report_to: Sequence[str] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Evaluated:
     """Score a model on every split of every benchmark. What is broken does not end the others.
 
@@ -72,17 +76,19 @@ def evaluate_all(
         say: where to tell of refusals and unreadable pictures.
         copies: says how many of a set's pictures are in the training data (`corpora.checking.copies`).
         report_to: sinks that also get the scores: tensorboard, wandb.
+        settings: of tasks, such as `{"fewshot.shots": "1,4"}`; `sightword evaluate --list` shows all.
 
     Raises:
-        SightwordError: for unknown tasks, sinks and places, and when every data set is broken, before
-            anything is scored.
+        SightwordError: for unknown tasks, settings, sinks and places, and when every data set is broken,
+            before anything is scored.
     """
     check_sinks(report_to)
+    wanted = chosen(TASKS, tasks, settings)
     places, missing = places_of(on, data_root)
     for one in missing:
         say(one.line())
     benchmarks, failed = _opened(places)
-    plans = plan(model, benchmarks, tasks)
+    plans = plan(model, benchmarks, wanted)
     for broken in failed:
         say(f"failed: {broken.what}: {broken.reason}")
     for refused in (plan for plan in plans if plan.refusal):
@@ -112,24 +118,20 @@ def _all_scores(plans: Sequence[Plan], scoring: Scoring, failed: list[Failed]) -
     return scores
 
 
-def plan(model: Encoder, benchmarks: Mapping[str, Benchmark], tasks: Sequence[str]) -> list[Plan]:
+def plan(model: Encoder, benchmarks: Mapping[str, Benchmark], tasks: Sequence[Task]) -> list[Plan]:
     """What is to be scored, task by task on each test split of each place's benchmark, refusals included.
 
     Raises:
-        SightwordError: for an unknown task, or two sets of one name.
+        SightwordError: for two sets of one name.
     """
-    known = {task.name: task for task in TASKS}
-    for name in tasks:
-        if name not in known:
-            raise unknown("task", name, known)
     sets = [f"{test.name}/{test.split}" for benchmark in benchmarks.values() for test in benchmark.tests]
     for twice in {name for name in sets if sets.count(name) > 1}:
         raise SightwordError(f"two of the sets are called {twice}; rename one folder, or evaluate them apart")
     return [
-        Plan(place, known[name], test, benchmark.train, known[name].refuses(model, test, benchmark.train))
+        Plan(place, task, test, benchmark.train, task.refuses(model, test, benchmark.train))
         for place, benchmark in benchmarks.items()
         for test in benchmark.tests
-        for name in dict.fromkeys(tasks)
+        for task in tasks
     ]
 
 

@@ -40,6 +40,12 @@ class Drawn:
     each: int = 256
     total: int = 200_000
 
+    def __post_init__(self) -> None:
+        if self.each < 1 or self.total < 1:
+            raise SightwordError(
+                f"cannot learn from {self.each} pixels of a picture and {self.total} in all; wanted 1 or more"
+            )
+
     def of(self, pictures: int) -> int:
         """Pixels of one picture."""
         return max(1, min(self.each, self.total // max(1, pictures)))
@@ -68,7 +74,7 @@ class Segmentation(Task):
     name = "segmentation"
 
     def __init__(self, drawn: Drawn | None = None) -> None:
-        self.drawn = drawn or Drawn()
+        self.settings = drawn or Drawn()
 
     def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:
         if not isinstance(test, MaskedSet):
@@ -87,7 +93,7 @@ class Segmentation(Task):
             "grid": list(tower_of(model).facts.grid),
             "classes": list(test.regions),
             "upsampling": "bilinear, to the mask",
-            **{f"pixels_{name}": value for name, value in asdict(self.drawn).items()},
+            **{f"pixels_{name}": value for name, value in asdict(self.settings).items()},
             "loss": "multinomial logistic",
             "standardised": True,
             "c_among": list(AMONG),
@@ -101,7 +107,9 @@ class Segmentation(Task):
         assert isinstance(model, Model)
         assert isinstance(test, MaskedSet)
         assert isinstance(train, MaskedSet)
-        name = f"{self.name} {self.drawn} {train.data_hash} {train.validation and train.validation.data_hash}"
+        name = (
+            f"{self.name} {self.settings} {train.data_hash} {train.validation and train.validation.data_hash}"
+        )
         fitted, chosen = features.once(name, lambda: self._learned(model, train))
         rows, parts, bad = list[int](), list[Int64[np.ndarray, "3 c"]](), 0
         for row, tokens, mask in read(model, test):
@@ -122,9 +130,9 @@ class Segmentation(Task):
 
     def _learned(self, model: Model, train: MaskedSet) -> tuple[Fitted, dict[str, Any]]:
         """Choose on the validation part, or on a fifth of the pictures, then learn from all."""
-        known = [draw(model, train, self.drawn)]
+        known = [draw(model, train, self.settings)]
         if isinstance(train.validation, MaskedSet):
-            known.append(draw(model, train.validation, self.drawn))
+            known.append(draw(model, train.validation, self.settings))
             held = np.repeat([False, True], [len(one.labels) for one in known])
         else:
             held = held_out(known[0].pictures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,9 +32,19 @@ class Answer:
 
 
 class Task(ABC):
-    """One way to score a model on one split. A subclass is final."""
+    """One way to score a model on one split. A subclass is final.
+
+    settings: what users may change of it, a frozen dataclass, or None; all of it belongs to the protocol.
+    """
 
     name: str
+    settings: Any = None
+
+    def having(self, settings: Any) -> Task:
+        """The same task with other settings, of the same kind."""
+        other = copy.copy(self)
+        other.settings = settings
+        return other
 
     @abstractmethod
     def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 
-from sightword.errors import SightwordError
 from sightword.evaluation.features import Encoder, FeatureStore, transform
 from sightword.evaluation.finetune.classifier import TunedClassifier
 from sightword.evaluation.finetune.keeping import Keeper, Standing
 from sightword.evaluation.finetune.pictures import Taught
 from sightword.evaluation.finetune.recipe import FineTuneRecipe, size_of
+from sightword.evaluation.finetune.settings import FineTuneSettings
 from sightword.evaluation.finetune.tuning import DivergedError, Tuning, precision_of
 from sightword.evaluation.heldout import held_out
 from sightword.evaluation.labelled import LabelledSet
@@ -53,9 +53,8 @@ class FineTune(Task):
         factors: Sequence[float] = (1.0,),
         seed: int = 0,
     ) -> None:
-        if not factors or min(factors) <= 0 or len(set(factors)) < len(factors):
-            raise SightwordError(f"factors of the learning rate are {factors}; wanted different ones above 0")
-        self.recipe, self.fresh, self.factors, self.seed = recipe, fresh, tuple(factors), seed
+        self.recipe, self.fresh = recipe, fresh
+        self.settings = FineTuneSettings(factors=tuple(factors), seed=seed)
         kind = recipe if isinstance(recipe, str) else recipe.name
         self.name = f"finetune{'' if kind == 'beit' else f'-{kind}'}{'-scratch' if fresh else ''}"
 
@@ -72,18 +71,18 @@ class FineTune(Task):
         assert isinstance(model, Model)
         assert train is not None
         assert test.probed is not None
-        own = train.validation
+        own, seed = train.validation, self.settings.seed
         return {
             "transform": transform(model),
             "target": "groups" if test.groups is not None else "classes",
             "labels": len(test.probed.names),
             "train_data_hash": train.data_hash,
-            **(chosen_on(train) if len(self.factors) > 1 else {"chosen_on": "nothing was chosen"}),
-            "start": f"fresh weights of seed {model.config.seed + self.seed}" if self.fresh else "the run's",
-            "factors": list(self.factors),
+            **(chosen_on(train) if len(self.settings.factors) > 1 else {"chosen_on": "nothing was chosen"}),
+            "start": f"fresh weights of seed {model.config.seed + seed}" if self.fresh else "the run's",
+            "factors": list(self.settings.factors),
             "recipe": self._recipe(model, len(train) + (len(own) if own is not None else 0)).record(),
             "precision": precision_of(model),
-            "seed": self.seed,
+            "seed": seed,
         }
 
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
@@ -112,7 +111,7 @@ class FineTune(Task):
             recipe = FineTuneRecipe.beit(size_of(model.config.model.image))
         else:
             recipe = FineTuneRecipe.deit()
-        fitted = recipe.fitted(samples)
+        fitted = self.settings.of(recipe).fitted(samples)
         return fitted.from_scratch() if self.fresh else fitted
 
     def _keeper(self, features: FeatureStore, train: LabelledSet, name: str) -> Keeper:
@@ -126,19 +125,19 @@ class FineTune(Task):
         """Choose the learning rate where there is a choice, then learn from everything."""
         assert isinstance(features.model, Model)
         assert train.probed is not None
-        taught, held = pool(features, train)
+        (taught, held), seed = pool(features, train), self.settings.seed
         recipe = self._recipe(features.model, len(train) + (len(train.validation) if train.validation else 0))
-        tuning = Tuning(features.model, taught, len(train.probed.names), recipe, self.seed, self.fresh)
+        tuning = Tuning(features.model, taught, len(train.probed.names), recipe, seed, self.fresh)
         standing = keeper.standing() or Standing()
-        if len(self.factors) > 1:
+        if len(self.settings.factors) > 1:
             standing = self._choose(tuning, held, train, keeper, standing)
         scored = standing.scored
-        best = max(self.factors, key=lambda factor: (scored.get(str(factor), 0.0), -factor))
+        best = max(self.settings.factors, key=lambda factor: (scored.get(str(factor), 0.0), -factor))
         what = f"{self.name} {train.name}"
         whole = np.arange(len(taught))
         classifier = tuning.train(whole, best, keeper, standing, what)
-        rates = {f"{recipe.at(factor).lr:g}": scored.get(str(factor)) for factor in self.factors}
-        held_out_scores = rates if len(self.factors) > 1 else None
+        rates = {f"{recipe.at(factor).lr:g}": scored.get(str(factor)) for factor in self.settings.factors}
+        held_out_scores = rates if len(self.settings.factors) > 1 else None
         return tuning, classifier, {"lr": recipe.at(best).lr, "factor": best, "held_out": held_out_scores}
 
     def _choose(
@@ -151,12 +150,12 @@ class FineTune(Task):
     ) -> Standing:
         """Try each learning rate that was not tried yet; a rate that diverges scores nothing."""
         rest, asked = np.flatnonzero(~held), np.flatnonzero(held)
-        for number, factor in enumerate(self.factors, start=1):
+        for number, factor in enumerate(self.settings.factors, start=1):
             if str(factor) in standing.scored:
                 continue
             if standing.factor != factor:
                 standing = Standing(standing.scored, factor)
-            what = f"{self.name} {train.name}, learning rate {number} of {len(self.factors)}"
+            what = f"{self.name} {train.name}, learning rate {number} of {len(self.settings.factors)}"
             try:
                 classifier = tuning.train(rest, factor, keeper, standing, what)
                 truth = tuning.taught.labels[asked]

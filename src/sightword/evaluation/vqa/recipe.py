@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sightword.errors import SightwordError
+
 SEED = 0
 
 
@@ -36,6 +38,19 @@ class Recipe:
     hidden: int = 1024
     dropout: float = 0.2
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    def __post_init__(self) -> None:
+        counts = (*self.epochs, self.batch, self.width, self.hidden, len(self.lrs), len(self.epochs))
+        if min(counts) < 1 or min(self.lrs) <= 0 or self.clip <= 0:
+            raise SightwordError(
+                f"cannot train a head with lrs {self.lrs}, epochs {self.epochs}, batch {self.batch}, width"
+                f" {self.width}, hidden {self.hidden} and clip {self.clip:g}; wanted all of them above 0"
+            )
+        if min(self.towers, self.wd) < 0 or not (0 <= self.warmup <= 1 and 0 <= self.dropout < 1):
+            raise SightwordError(
+                f"cannot train a head with towers {self.towers:g}, wd {self.wd:g}, warmup {self.warmup:g} and"
+                f" dropout {self.dropout:g}; wanted none below 0, warmup up to 1, dropout below 1"
+            )
 
 
 FROZEN = Recipe()

@@ -37,7 +37,7 @@ class VQA(Task):
     def __init__(self, tuned: bool = False, recipe: Recipe | None = None) -> None:
         self.tuned = tuned
         self.name = "vqa-finetuned" if tuned else "vqa"
-        self.recipe = recipe or (FINE_TUNED if tuned else FROZEN)
+        self.settings = recipe or (FINE_TUNED if tuned else FROZEN)
 
     def refuses(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> str:
         if not isinstance(test, QuestionSet):
@@ -50,7 +50,7 @@ class VQA(Task):
         assert isinstance(model, Model)
         assert isinstance(test, QuestionSet)
         assert isinstance(train, QuestionSet)
-        own, recipe = train.validation, asdict(self.recipe) | {"precision": str(self._precision(model))}
+        own, recipe = train.validation, asdict(self.settings) | {"precision": str(self._precision(model))}
         chosen_on = f"{SHARE:g} of the train split's pictures" if own is None else f"the {own.split} split"
         return {
             "transform": transform(model),
@@ -79,7 +79,7 @@ class VQA(Task):
         for blind in (False, True):
             what = f"{test.name} {self.name}{', without pictures' if blind else ''}"
             make = self._maker(features, known, vocabulary, blind)
-            answerer, found = learned(make, known, held, vocabulary, self.recipe, _device(features), what)
+            answerer, found = learned(make, known, held, vocabulary, self.settings, _device(features), what)
             ids[blind] = predict(answerer, pool, _device(features), what)
             chosen["question only" if blind else "looking"] = found
         answered = Answered(pool, vocabulary, ids[False], ids[True])
@@ -97,7 +97,7 @@ class VQA(Task):
 
         def make() -> Answerer:
             with seeded(device, "head"):
-                head = Head(*scales, len(vocabulary.answers), self.recipe)
+                head = Head(*scales, len(vocabulary.answers), self.settings)
             return Answerer(self._seeing(features, blind), head).to(device)
 
         return make
@@ -110,7 +110,7 @@ class VQA(Task):
         return Trained(model, blind, self._precision(model))
 
     def _precision(self, model: Model) -> torch.dtype:
-        wish = self.recipe.precision
+        wish = self.settings.precision
         if wish == "auto":
             wish = "bf16" if self.tuned and model.device.type == "cuda" else "fp32"
         return {"fp32": torch.float32, "bf16": torch.bfloat16}[wish]
