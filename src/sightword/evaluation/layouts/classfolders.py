@@ -14,7 +14,7 @@ from sightword.evaluation.cards import Card
 from sightword.evaluation.labelled import Benchmark, LabelledSet
 from sightword.evaluation.layouts.layout import Layout, read_file, split_of
 from sightword.evaluation.layouts.listed import is_picture
-from sightword.evaluation.layouts.vtab1k import places_by_label
+from sightword.evaluation.layouts.numbers import places_by_number
 from sightword.evaluation.progress import watched
 
 TRAIN = ("train", "train_images")
@@ -77,8 +77,8 @@ def places_of(card: Card, folders: Sequence[str], root: Path) -> dict[str, int]:
     """The label of each class folder, as the card counts.
 
     By the publisher's names, of which some may be missing; else by the names of the classes; else, where all
-    are there, by number from 0 or from 1 (those of the publisher and of VTAB, which number some classes
-    otherwise than the card); else in sorted order, as torchvision's ImageFolder counts.
+    are there, by number (`numbers.py`: a publisher numbers classes otherwise than the card); else in sorted
+    order, as torchvision's ImageFolder counts.
 
     Raises:
         SightwordError: when none of this fits.
@@ -93,11 +93,8 @@ def places_of(card: Card, folders: Sequence[str], root: Path) -> dict[str, int]:
             f"'{root}' has {len(folders)} class folders, {card.title} has {len(card.classes)} classes;"
             " add the missing ones, or write classnames.txt beside them"
         )
-    by_number = places_by_label(card)
-    numbers = sorted(int(folder) for folder in folders if folder.isdecimal())
-    for first in (0, 1):
-        if numbers == list(range(first, first + len(folders))):
-            return {folder: by_number[int(folder) - first] for folder in folders}
+    if all(folder.isdecimal() for folder in folders):
+        return places_by_number(card, folders, root)
     return {folder: i for i, folder in enumerate(sorted(folders))}
 
 
