@@ -1,4 +1,4 @@
-"""Floor 9. Which command was called, and what help says of all of them. No torch here."""
+"""Floor 10. Which command was called, and what help says of all of them. No torch here."""
 
 from __future__ import annotations
 
