@@ -115,11 +115,10 @@ def difference(first: Outcomes, second: Outcomes, metric: str) -> Difference:
         SightwordError: when the outcomes are of other data, another protocol or other examples.
     """
     _check(first, second)
-    one, other = _rows(first, metric), _rows(second, metric)
+    one, other = rows_of(first, metric), rows_of(second, metric)
     if one["key"].to_pylist() != other["key"].to_pylist():
         raise SightwordError(f"the runs answered other examples of {_title(first)}; evaluate both again")
-    at = _AT.fullmatch(metric)
-    found = paired(metric, int(at[2]) if at else int(metric == "mean_per_class_recall"), one, other)
+    found = paired(metric, rank_of(metric), one, other)
     return Difference(
         *(first.about.dataset, first.about.split, first.about.task, metric),
         first=found.first,
@@ -146,6 +145,12 @@ def metrics(outcomes: Outcomes) -> list[str]:
     return [metric for metric in outcomes.metrics if metric in columns]
 
 
+def rank_of(metric: str) -> int:
+    """The worst rank that is right; 0 for metrics that are not about ranks."""
+    at = _AT.fullmatch(metric)
+    return int(at[2]) if at else int(metric == "mean_per_class_recall")
+
+
 def _check(first: Outcomes, second: Outcomes) -> None:
     for what, name in (("data", "data_hash"), ("protocol", "protocol_hash")):
         one, other = getattr(first.about, name), getattr(second.about, name)
@@ -160,7 +165,7 @@ def _title(outcomes: Outcomes) -> str:
     return f"{outcomes.about.dataset}/{outcomes.about.split} {outcomes.about.task}"
 
 
-def _rows(outcomes: Outcomes, metric: str) -> pa.Table:
+def rows_of(outcomes: Outcomes, metric: str) -> pa.Table:
     """The rows that a metric is over, in the order of their keys."""
     table = outcomes.table
     at = _AT.fullmatch(metric)
