@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colour_sets import COLOURS, square, write_clip_benchmark, write_folder, write_labelled_tar, write_tar
+from PIL import Image
 
 from sightword.errors import SightwordError
 from sightword.evaluation.benchmarks import LabelledSet, open_benchmark
+from sightword.evaluation.features import picture_of
 
 
 def names_of(labelled: LabelledSet) -> list[str]:
@@ -146,6 +149,7 @@ def test_data_hash_sees_captions(tmp_path: Path) -> None:
         (lambda root: (root / "classnames.txt").write_bytes("é\n".encode("latin-1") * 6), "not UTF-8"),
         (lambda root: (root / "test" / "1.tar").unlink(), "should hold 2 tars but lacks 1.tar"),
         (lambda root: (root / "test" / "nshards.txt").write_text("two"), "says 'two'"),
+        (lambda root: (root / "test" / "nshards.txt").write_text("²"), "says '²'"),
         (lambda root: (root / "dataset_type.txt").write_text("multilabel"), "type multilabel"),
         (lambda root: (root / "synonyms.txt").write_text("a\nb\n"), "2 lines for 6 classes"),
         (lambda root: (root / "test").rename(root / "train"), "only a train split"),
@@ -190,6 +194,43 @@ def test_odd_folders_and_tars_say_so(tmp_path: Path) -> None:
     odd = write_tar(tmp_path / "j.tar", [("a", {"png": square("red", 0), "json": b"{"})])
     with pytest.raises(SightwordError, match="not JSON"):
         open_benchmark(str(odd))
+
+
+@pytest.mark.parametrize("split", ["../../outside", "a/b", "a\\b", ""])
+def test_a_split_whose_name_leads_elsewhere_is_refused(tmp_path: Path, split: str) -> None:
+    """Outcomes and features are written to files of this name."""
+    fact = json.dumps({"class_name": "red", "split": split}).encode()
+    path = write_tar(tmp_path / "x.tar", [("a", {"png": square("red", 0), "json": fact})])
+    with pytest.raises(SightwordError, match="wanted a name without /"):
+        open_benchmark(str(path))
+
+
+def test_labels_without_a_picture_are_not_left_out_silently(tmp_path: Path) -> None:
+    samples = [("a", {"png": square("red", 0), "cls": b"0"}), ("b", {"heic": b"x", "cls": b"0"})]
+    write_tar(tmp_path / "wds" / "test" / "0.tar", samples)
+    (tmp_path / "wds" / "classnames.txt").write_text("red\n")
+    with pytest.raises(SightwordError, match=r"'b' and 0 others have \.cls but no picture"):
+        open_benchmark(str(tmp_path / "wds"))
+    fact = json.dumps({"class_name": "red"}).encode()
+    facts = [("a", {"png": square("red", 0), "json": fact}), ("b", {"json": fact}), ("c", {"json": fact})]
+    with pytest.raises(SightwordError, match=r"'b' and 1 others have \.json but no picture"):
+        open_benchmark(str(write_tar(tmp_path / "x.tar", facts)))
+
+
+def test_a_class_that_is_no_decimal_number(tmp_path: Path) -> None:
+    write_tar(tmp_path / "wds" / "test" / "0.tar", [("a", {"png": square("red", 0), "cls": "²".encode()})])
+    (tmp_path / "wds" / "classnames.txt").write_text("red\n" * 3)
+    with pytest.raises(SightwordError, match=r"a\.cls says '²'; wanted 0 to 2"):
+        open_benchmark(str(tmp_path / "wds"))
+
+
+@pytest.mark.parametrize("kind", ["ppm", "pgm", "avif", "jp2"])
+def test_pictures_of_every_kind_that_can_be_decoded_count(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "x" / "red").mkdir(parents=True)
+    made = Image.open(io.BytesIO(square("red", 0))).convert("L" if kind == "pgm" else "RGB")
+    made.save(tmp_path / "x" / "red" / f"a.{kind}")
+    (test,) = open_benchmark(str(tmp_path / "x")).tests
+    assert picture_of(test, 0).shape == (10, 12, 3)
 
 
 def test_json_without_split_counts_as_test(tmp_path: Path) -> None:

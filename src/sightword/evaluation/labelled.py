@@ -68,6 +68,9 @@ class LabelledSet:
     validation: LabelledSet | None = None
 
     def __post_init__(self) -> None:
+        for word in (self.name, self.split):  # files are named after them
+            if not word or set(word) & set("/\\\0"):
+                raise SightwordError(f"a set or split is called {word!r}; wanted a name without / or \\")
         if not self.keys:
             raise SightwordError(f"{self.name}/{self.split} holds no samples; wanted at least one picture")
         for part in (self.captions, self.clusters):

@@ -7,7 +7,7 @@ from pathlib import Path
 from sightword.errors import SightwordError
 from sightword.pairs.tars.tar import Tar
 
-IMAGES = ("webp", "png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff")
+IMAGES = ("webp", "png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "jp2")
 
 
 class TarSamples:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sightword.errors import SightwordError
 from sightword.evaluation.labelled import PLAIN, Benchmark, LabelledSet, Labels, benchmark_of
-from sightword.evaluation.tars import TarSamples
+from sightword.evaluation.tars import IMAGES, TarSamples
 from sightword.evaluation.textfiles import read_lines
 
 TEMPLATES = "zeroshot_classification_templates.txt"
@@ -50,7 +50,7 @@ def open_labelled_tar(path: Path) -> Benchmark:
     `classnames.txt` and templates are not needed; samples without a split count as test.
     """
     tar = TarSamples(path)
-    facts = {key: _json(tar, key) for key in tar.samples if tar.image_of(key)}
+    facts = {key: _json(tar, key) for _, key in _pictures(tar, "json")}
     splits = defaultdict(list)
     for key, fact in facts.items():
         splits[str(fact.get("split", "test"))].append(key)
@@ -72,7 +72,7 @@ def _splits(root: Path) -> list[str]:
 
 
 def _split(root: Path, split: str, kind: str) -> LabelledSet:
-    places = [(tar, key) for tar in _shards(root / split) for key in tar.samples if tar.image_of(key)]
+    places = [place for tar in _shards(root / split) for place in _pictures(tar, "cls")]
     if not places:
         raise SightwordError(f"no pictures in the tars of '{root / split}'")
     name = root.resolve().name
@@ -86,9 +86,24 @@ def _split(root: Path, split: str, kind: str) -> LabelledSet:
     return _labelled(name, split, places, classes, root)
 
 
+def _pictures(tar: TarSamples, label: str) -> list[Place]:
+    """The samples that have a picture.
+
+    Raises:
+        SightwordError: when one has none, although it has a label.
+    """
+    bare = [key for key, files in tar.samples.items() if label in files and not tar.image_of(key)]
+    if bare:
+        raise SightwordError(
+            f"{tar.path}: '{bare[0]}' and {len(bare) - 1} others have .{label} but no picture;"
+            f" wanted one as {', '.join(IMAGES)}"
+        )
+    return [(tar, key) for key in tar.samples if tar.image_of(key)]
+
+
 def _shards(folder: Path) -> list[TarSamples]:
     written = read_lines(folder / "nshards.txt") or [str(len(list(folder.glob("*.tar"))))]
-    if not written[0].isdigit():
+    if not written[0].isdecimal():
         raise SightwordError(f"'{folder / 'nshards.txt'}' says '{written[0]}'; wanted the number of tars")
     paths = [folder / f"{i}.tar" for i in range(int(written[0]))]
     missing = [path.name for path in paths if not path.is_file()]
@@ -135,7 +150,7 @@ def _class(place: Place, names: Sequence[str]) -> int:
     if "cls" not in tar.samples[key]:
         raise SightwordError(f"{tar.path}: '{key}' has no .cls; wanted its class as a number")
     text = tar.text(key, "cls").strip()
-    if not text.isdigit() or int(text) >= len(names):
+    if not text.isdecimal() or int(text) >= len(names):
         wanted = f"wanted 0 to {len(names) - 1} (classnames.txt)"
         raise SightwordError(f"{tar.path}: {key}.cls says '{text}'; {wanted}")
 
