@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from painted import opened, paint, refused, shown
 
+from sightword.errors import SightwordError
 from sightword.evaluation.cards import card_of
 from sightword.evaluation.layouts.classfolders import ClassFolders, places_of
 from sightword.evaluation.layouts.filelists import FileLists
@@ -77,6 +78,22 @@ def test_folders_are_counted_as_the_card_counts() -> None:
 def test_folders_that_fit_no_class(tmp_path: Path) -> None:
     paint(tmp_path / "test" / "tulip" / "a.png", 1)
     refused("flowers", tmp_path, "has 1 class folders, Oxford Flowers 102 has 102 classes")
+
+
+def test_one_strange_folder_among_known_ones_does_not_make_all_others_wrong() -> None:
+    """Sorted, the others would stand for other flowers than those that they are named after."""
+    names = [name.replace(" ", "_") for name in card_of("flowers").classes]
+    with pytest.raises(SightwordError, match="'tulip' is not"):
+        places_of(card_of("flowers"), ["tulip", *names[1:]], Path())
+    birds = [f"{i + 1:03d}.{name}" for i, name in enumerate(card_of("cub200").classes)]
+    assert list(places_of(card_of("cub200"), birds, Path()).values()) == list(range(200))
+
+
+def test_traffic_signs_in_class_folders_are_ppm(tmp_path: Path) -> None:
+    for i in range(43):
+        for split in ("train", "test"):
+            paint(tmp_path / split / f"{i:05d}" / "00000.ppm", i)
+    assert [number for number, _ in shown(opened("gtsrb", tmp_path).tests[0])] == list(range(43))
 
 
 def test_words_beside_the_folders_are_the_users_own(tmp_path: Path) -> None:

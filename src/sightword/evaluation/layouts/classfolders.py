@@ -95,7 +95,20 @@ def places_of(card: Card, folders: Sequence[str], root: Path) -> dict[str, int]:
         )
     if all(folder.isdecimal() for folder in folders):
         return places_by_number(card, folders, root)
-    return {folder: i for i, folder in enumerate(sorted(folders))}
+    return _in_order(card, folders, root)
+
+
+def _in_order(card: Card, folders: Sequence[str], root: Path) -> dict[str, int]:
+    """Labels in sorted order, unless folders that bear a class's name stand elsewhere then."""
+    known = {_plain(name): i for names in (card.classes, card.ids) for i, name in enumerate(names)}
+    places = {folder: i for i, folder in enumerate(sorted(folders))}
+    if any(known.get(_plain(folder), place) != place for folder, place in places.items()):
+        strange = [folder for folder in places if _plain(folder) not in known] or list(places)
+        raise SightwordError(
+            f"only some of the class folders of '{root}' are named after classes of {card.title}, and"
+            f" '{strange[0]}' is not; name it as the publisher does, or write classnames.txt beside them"
+        )
+    return places
 
 
 def _plain(name: str) -> str:

@@ -66,7 +66,7 @@ def _array(card: Card, path: Path) -> np.ndarray:
         raise SightwordError(
             f"{card.title}: '{path}' is missing; it belongs beside the other lists"
         ) from error
-    except ValueError as error:
+    except Exception as error:  # the parser raises anything on broken bytes
         raise SightwordError(
             f"{card.title}: '{path}' is no plain array ({error}); save it again as words or numbers:"
             " np.save(path, np.array(list(values)))"

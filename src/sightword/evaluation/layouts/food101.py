@@ -37,6 +37,6 @@ def _split(home: Path, card: Card, split: str) -> LabelledSet:
         entries = lines_of(card, source)
     else:
         source = source.with_suffix(".json")
-        entries = [entry for mine in object_of(card, source).values() for entry in mine]
+        entries = [str(entry) for mine in object_of(card, source, list).values() for entry in mine]
     rows = [(f"{entry}.jpg", place_in(card, entry.partition("/")[0])) for entry in entries]
     return listed_rows(card, split, home / "images", rows, source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from sightword.errors import SightwordError
 from sightword.evaluation.cards import Card
 from sightword.evaluation.labelled import Benchmark, LabelledSet
 from sightword.evaluation.layouts.layout import Layout
-from sightword.evaluation.layouts.listed import files_in, first_that, home_of, listed, number_of
+from sightword.evaluation.layouts.listed import files_in, first_that, home_of, listed, number_of, rows_of
 
 INSIDE = ("GTSRB", "gtsrb/GTSRB", "gtsrb")
 TEST, TABLE = "Final_Test/Images", "GT-final_test.csv"
@@ -48,7 +47,7 @@ def _train(home: Path, card: Card) -> LabelledSet | None:
     root = next((home / below for below in TRAIN if (home / below).is_dir()), None)
     if root is None:
         return None
-    classes = sorted(name for name in files_in(root) if name.isdigit())
+    classes = sorted(name for name in files_in(root) if name.isdecimal())
     if len(classes) != len(card.classes):
         raise SightwordError(
             f"{card.title}: '{root}' holds {len(classes)} class folders; wanted {len(card.classes)};"
@@ -68,11 +67,10 @@ def _class(card: Card, folder: Path) -> list[tuple[str, int]]:
 
 
 def _rows(card: Card, table: Path) -> Iterator[tuple[str, int]]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for row in csv.DictReader(file, delimiter=";"):
-            if not row.get("Filename") or not row.get("ClassId"):
-                raise SightwordError(
-                    f"{card.title}: '{table}' has a row without Filename or ClassId; wanted"
-                    " Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId; get it again"
-                )
-            yield row["Filename"], number_of(card, row["ClassId"], table)
+    for row in rows_of(card, table, ";"):
+        if not row.get("Filename") or not row.get("ClassId"):
+            raise SightwordError(
+                f"{card.title}: '{table}' has a row without Filename or ClassId; wanted"
+                " Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId; get it again"
+            )
+        yield row["Filename"], number_of(card, row["ClassId"], table)

@@ -23,6 +23,7 @@ from sightword.evaluation.layouts.listed import (
     number_of,
 )
 from sightword.evaluation.progress import watched
+from sightword.evaluation.textfiles import read_lines
 
 INSIDE = ("object", "Kitti/raw")
 MARKS = ("training/image_2", "training/label_2")
@@ -103,11 +104,18 @@ def bin_of(card: Card, source: Path) -> int:
         SightwordError: when a line is cut short.
     """
     depths = list[float]()
-    for row in (line.split() for line in source.read_text(encoding="utf-8").splitlines() if line.strip()):
+    for row in (line.split() for line in read_lines(source) if line):
         if len(row) < 15:
             raise SightwordError(f"{card.title}: '{source}' has a line of {len(row)} words, wanted 15")
-        depths += [float(row[13])] if row[0] in VEHICLES else []
+        depths += [_metres(card, row[13], source)] if row[0] in VEHICLES else []
     return int(np.searchsorted(BOUNDS, min(depths), side="left")) if depths else len(BOUNDS) + 1
+
+
+def _metres(card: Card, word: str, source: Path) -> float:
+    try:
+        return float(word)
+    except ValueError as error:
+        raise SightwordError(f"{card.title}: '{source}' has '{word}' where a distance belongs") from error
 
 
 def _split(home: Path, card: Card, split: str, pictures: list[int]) -> LabelledSet:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.layouts.layout import read_file, split_of
 from sightword.evaluation.tars import IMAGES
 from sightword.evaluation.textfiles import read_lines
+
+T = TypeVar("T")
 
 
 def home_of(root: Path, inside: Sequence[str], *marks: str) -> Path | None:
@@ -75,16 +78,36 @@ def json_of(card: Card, path: Path, keep: Sequence[str] = ()) -> Any:
         ) from error
 
 
-def object_of(card: Card, path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
+def object_of(card: Card, path: Path, kind: type[T]) -> dict[str, T]:
+    """A JSON file that holds an object, and in it only values of one kind.
 
     Raises:
         SightwordError: when it is missing, or something else.
     """
     found = json_of(card, path)
-    if not isinstance(found, dict):
-        raise SightwordError(f"{card.title}: '{path}' holds no JSON object; get it again: {card.get}")
+    if not isinstance(found, dict) or not all(isinstance(value, kind) for value in found.values()):
+        raise SightwordError(
+            f"{card.title}: '{path}' holds no JSON object of {kind.__name__}; get it again: {card.get}"
+        )
     return found
+
+
+def rows_of(card: Card, path: Path, delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a table, whose first line names the columns; an empty field of a row is "".
+
+    Raises:
+        SightwordError: when it is missing or no text.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            found = csv.DictReader(file, restval="", delimiter=delimiter)
+            return [{name: row[name] for name in found.fieldnames or ()} for row in found]
+    except FileNotFoundError as error:
+        raise SightwordError(f"{card.title}: '{path}' is missing; get it: {card.get}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SightwordError(
+            f"{card.title}: '{path}' is no table ({error}); get it again: {card.get}"
+        ) from error
 
 
 def number_of(card: Card, text: str, path: Path) -> int:

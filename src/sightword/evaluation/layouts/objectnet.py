@@ -40,8 +40,8 @@ class ObjectNet(Layout):
         home, maps = home_of(root, INSIDE, "images"), self._maps(root)
         assert home is not None
         assert maps is not None
-        named = object_of(card, first_that(card, [maps / FOLDERS]))
-        shared = object_of(card, first_that(card, [maps / SHARED]))
+        named = object_of(card, first_that(card, [maps / FOLDERS]), str)
+        shared = object_of(card, first_that(card, [maps / SHARED]), str)
         folders = sorted(folder for folder, name in named.items() if name in shared)
         lacking = sorted(set(folders) - set(class_folders(home / "images")))
         if len(folders) != len(shared) or lacking:

@@ -64,7 +64,7 @@ def listed(path: Path, content: Any, name: str) -> Sequence[Row]:
         SightwordError: when there is none.
     """
     found = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(found, list) or not found:
+    if not isinstance(found, list) or not found or not all(isinstance(row, dict) for row in found):
         raise SightwordError(f"'{path}' has no list of {name}; wanted the publisher's file")
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from sightword.evaluation.cards import Card
 from sightword.evaluation.labelled import Benchmark, LabelledSet
 from sightword.evaluation.layouts.drawn import drawn, part_name
 from sightword.evaluation.layouts.layout import Layout
-from sightword.evaluation.layouts.listed import home_of, listed, number_of
+from sightword.evaluation.layouts.listed import home_of, listed, number_of, rows_of
 
 TRAIN, SOLUTION = "trainLabels.csv", "retinopathy_solution.csv"
 INSIDE = ("diabetic-retinopathy-detection",)
@@ -80,8 +79,7 @@ def _patient(row: _Row) -> str:
 
 
 def _rows(card: Card, source: Path) -> list[_Row]:
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(card, source)
     if not rows or any(not row.get("image") or not row.get("level") for row in rows):
         raise SightwordError(f"{card.title}: '{source}' wants rows of image and level; get it again")
     return [_Row(row["image"], number_of(card, row["level"], source), row.get("Usage") or "") for row in rows]
