@@ -80,3 +80,15 @@ def test_equal_files_are_paired_each_with_each() -> None:
     theirs = np.array([9, 5, 0, 4, 5], dtype=np.uint64)
     wanted = [[i, j] for j in range(5) for i in range(4) if mine[i] == theirs[j]]
     assert sorted(_same_files(mine, theirs).tolist()) == sorted(wanted)
+
+
+def test_a_copy_of_a_picture_whose_bytes_are_another_test_picture_is_seen_too(
+    corpus: Path, tmp_path: Path
+) -> None:
+    folder = class_folder(tmp_path) / "scenes"
+    (folder / "again.webp").write_bytes(stored(scenery(120, 90, 3).resize((80, 60)), "WEBP", quality=80))
+    options = CheckOptions(against=(str(tmp_path / "tests"),), processes=1)
+    (against,) = check(str(corpus), tmp_path / "out", options).against
+    assert (against.pictures, against.seen, against.training_pictures) == (6, 3, 2)
+    listed = [json.loads(line)["key"] for line in (tmp_path / "out" / "check.jsonl").read_text().splitlines()]
+    assert listed == ["3", "7"]  # each picture of the corpus once

@@ -115,7 +115,8 @@ def _print_some(where: str, job: tuple[int, int, int], tick: Tick) -> tuple[int,
 
 def _compare(rows: Rows, test: Benchmarked, prints: np.ndarray, findings: Findings) -> Contaminated:
     same, near, uncompared = copied(rows, prints)
-    for pairs, reason in ((same, "the same bytes as"), (near, "looks like")):
+    alike = near[~np.isin(near[:, 0], same[:, 0])]  # each picture of the corpus is listed once
+    for pairs, reason in ((same, "the same bytes as"), (alike, "looks like")):
         for mine, theirs in _firsts(pairs).tolist():
             shard, key = rows.name(mine)
             split = f" ({test.split})" if test.split else ""
@@ -146,12 +147,12 @@ def copied(rows: Rows, prints: np.ndarray) -> tuple[Int64[np.ndarray, "m 2"], In
         prints: a `ROW` for each test picture; where it was not read, without `file` and `looks`.
 
     Returns:
-        pairs of the same bytes, pairs that look alike of the other corpus pictures, and how many pictures
-        had too many neighbours for all of them to be compared.
+        pairs of the same bytes, pairs that look alike (the former among them, unless they are blank), and
+        how many pictures had too many neighbours for all of them to be compared.
     """
     same = _same_files(rows.column("file"), prints["file"])
     near, uncompared = _near(rows, prints)
-    return same, near[~np.isin(near[:, 0], same[:, 0])], uncompared
+    return same, near, uncompared
 
 
 def _firsts(pairs: Int64[np.ndarray, "m 2"]) -> Int64[np.ndarray, "k 2"]:

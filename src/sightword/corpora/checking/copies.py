@@ -29,7 +29,7 @@ from sightword.training.data import own_pairs, sight_pairs
 from sightword.views.decode import decode
 
 MOST = 100_000  # training pictures that are looked at without being asked to: minutes, and then remembered
-_FORMAT = 1  # of what is remembered; a new one where fingerprints change
+_FORMAT = 2  # of what is remembered; a new one where fingerprints or answers change
 _FEW = 2_000  # training pictures for which no other process is worth its start
 _SOME = 256  # test pictures between two looks at the bar
 
