@@ -10,11 +10,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from colour_sets import ColourModel, write_folder
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from sightword.errors import SightwordError
 from sightword.evaluation.benchmarks import Benchmark, open_benchmark
 from sightword.evaluation.features import FeatureStore, read_features
+from sightword.evaluation.keeping import Keeper
 from sightword.evaluation.linear_sgd import Head, LinearSGD, Pictures, Recipe, resized, training_view
+from sightword.evaluation.run import evaluate
+from sightword.evaluation.task import Answer
+from sightword.evaluation.tasks import TASKS
 from sightword.views.decode import decode
 from sightword.views.evaluation import centre
 from sightword.views.pipeline import make_views
@@ -114,7 +120,7 @@ def test_both_transforms_of_a_set_are_kept_apart(colours: Benchmark, tmp_path: P
     store = FeatureStore(ColourModel(), tmp_path / "f")
     usual = store.of(colours.tests[0], "pooled")
     LinearSGD(replace(SHORT, epochs=1)).answer(store, colours.tests[0], colours.train)
-    files = sorted(path.name for path in (tmp_path / "f").iterdir())
+    files = sorted(path.name for path in (tmp_path / "f").glob("colours-test*"))
     assert files == ["colours-test-resize9.safetensors", "colours-test.safetensors"]
     again = FeatureStore(ColourModel(), tmp_path / "f")
     np.testing.assert_array_equal(
@@ -148,3 +154,91 @@ def test_divergence_is_an_error() -> None:
 
 def test_without_a_train_split_it_is_refused(colours: Benchmark) -> None:
     assert "train" in LinearSGD().refuses(ColourModel(), colours.tests[0], None)
+
+
+class Slow(ColourModel):
+    """Counts what it encodes to learn from, and is killed when it encoded as much as it may."""
+
+    def __init__(self, most: int = 10**9, **facts: object) -> None:
+        super().__init__(**facts)  # type: ignore[arg-type]
+        self.views, self.most = 0, most
+
+    def encode_image(self, images: UInt8[Tensor, "b 3 h w"], project: bool = False) -> Float[Tensor, "b d"]:
+        if len(images) <= 16:  # a batch of the recipe
+            if self.views == self.most:
+                raise KeyboardInterrupt
+            self.views += 1
+        return super().encode_image(images, project)
+
+
+@pytest.mark.parametrize("dies_at", [0, 1, 5, 6, 17])
+def test_a_killed_one_goes_on_to_the_same_numbers(
+    colours: Benchmark, tmp_path: Path, dies_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """36 pictures in batches of 16: three steps an epoch, six epochs."""
+    test, train = colours.tests[0], colours.train
+
+    def answered(model: Slow, folder: Path | None) -> Answer:
+        return LinearSGD(SHORT).answer(FeatureStore(model, folder), test, train)
+
+    whole, straight = answered(unkilled := Slow(), None), 18
+    assert unkilled.views == straight
+    monkeypatch.setattr(Keeper, "due", lambda self: True)
+    with pytest.raises(KeyboardInterrupt):
+        answered(Slow(dies_at), tmp_path / "f")
+    again = answered(second := Slow(), tmp_path / "f")
+    assert second.views == straight - dies_at
+    assert again.outcomes.equals(whole.outcomes)
+    assert again.chosen == whole.chosen
+    third = answered(done := Slow(), tmp_path / "f")  # killed before the score was written
+    assert done.views == 0
+    assert third.outcomes.equals(whole.outcomes)
+    assert third.chosen == whole.chosen
+    answered(other := Slow(weights_hash="w1"), tmp_path / "f")
+    assert other.views == straight
+    LinearSGD(replace(SHORT, lr=4.0)).answer(FeatureStore(changed := Slow(), tmp_path / "f"), test, train)
+    assert changed.views == straight
+
+
+def test_kept_work_goes_when_the_score_is_written(
+    colours: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = next(task for task in TASKS if task.name == "linear-sgd")
+    monkeypatch.setattr(task, "settings", SHORT)
+    folder, out = tmp_path / "colours", tmp_path / "run"
+
+    def full(*rest: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as some:
+        some.setattr("sightword.evaluation.scoring.append_scores", full)
+        with pytest.raises(SightwordError, match="cannot write"):
+            evaluate(ColourModel(), out, [str(folder)], ["linear-sgd"])
+    kept = out / "features" / "colours-linear-sgd.unfinished.safetensors"
+    assert kept.is_file()
+    others = kept.with_name("colours-linear-sgd-other.unfinished.safetensors")
+    others.write_bytes(kept.read_bytes())
+    steps: list[float] = []
+    monkeypatch.setattr(Head, "step", lambda *rest: steps.append(0.0))
+    evaluate(ColourModel(), out, [str(folder)], ["linear-sgd"])
+    assert steps == []
+    assert not kept.exists()
+    assert others.exists()
+
+
+def test_pictures_that_cannot_be_read_are_in_the_score(colours: Benchmark, tmp_path: Path) -> None:
+    assert colours.train is not None
+    for part in (colours.train, colours.tests[0]):
+        (tmp_path / "colours" / part.split / part.keys[5]).write_bytes(b"no picture")
+    said: list[str] = []
+    out, place = tmp_path / "run", str(tmp_path / "colours")
+    task = next(task for task in TASKS if task.name == "linear-sgd")
+    with pytest.MonkeyPatch.context() as some:
+        some.setattr(task, "settings", replace(SHORT, epochs=1))
+        scores = evaluate(ColourModel(), out, [place], ["linear-sgd"], say=said.append)
+    assert [score.unreadable for score in scores] == [1] * len(scores)
+    assert scores[0].n == 35
+    assert sum("left out 1 of 36 test pictures" in line for line in said) == 1
+    assert (
+        sum(f"left out 1 of 36 train pictures, unreadable ({colours.train.keys[5]}" in s for s in said) == 1
+    )

@@ -100,6 +100,7 @@ class FeatureStore:
         self._folder = folder
         self._held: dict[tuple[str, int], Features] = {}
         self._made: dict[str, Any] = {}
+        self._told: dict[str, Sequence[tuple[str, str]]] = {}
 
     def of(self, labelled: LabelledSet, kind: Kind, resize: int | None = None) -> Features:
         """Features of a set, holding at least the kind asked for.
@@ -161,7 +162,7 @@ class FeatureStore:
 
     @property
     def folder(self) -> Path | None:
-        """Where a fine-tuning keeps its unfinished work; None keeps nothing on disk."""
+        """Where tasks keep unfinished work; None keeps nothing on disk."""
         return self._folder
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -170,10 +171,15 @@ class FeatureStore:
             self._made[name] = make()
         return self._made[name]
 
+    def tell_bad(self, labelled: LabelledSet, bad: Sequence[tuple[str, str]]) -> None:
+        """Note what a task that reads a set's pictures itself could not read, as (key, reason)."""
+        self._told[labelled.data_hash] = bad
+
     def bad(self, labelled: LabelledSet) -> tuple[tuple[str, str], ...]:
-        """(key, reason) of a set's unreadable pictures, none before its features were asked for."""
+        """(key, reason) of a set's unreadable pictures, none before somebody asked for them."""
         mine = (held for (data, _), held in self._held.items() if data == labelled.data_hash)
-        return next((held.bad for held in mine), ())
+        extracted = next((held.bad for held in mine), ())
+        return tuple({**dict(extracted), **dict(self._told.get(labelled.data_hash, ()))}.items())
 
     def _identity(self, labelled: LabelledSet, shorter: int) -> dict[str, str]:
         facts = {"weights_hash": self.model.weights_hash, "data_hash": labelled.data_hash}

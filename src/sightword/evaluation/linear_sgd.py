@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from math import cos, pi
+from math import ceil, cos, pi
 from typing import Any, final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32, Int64, UInt8
-from torch import Tensor
+from jaxtyping import Float32, Int64
+from torch import Tensor, nn
 
 from sightword.errors import BadSample, SightwordError
 from sightword.evaluation.features import Encoder, FeatureStore, Pixels, picture_of, transform
+from sightword.evaluation.keeping import Keeper, Standing, keeper_of
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.probe import classified, why_not
 from sightword.evaluation.progress import watched
@@ -26,6 +27,7 @@ from sightword.views.pipeline import make_views
 from sightword.words import View
 
 SEED = 0
+Ids = Int64[np.ndarray, " b"]
 KEPT = 2**30  # bytes of decoded pictures that stay in memory; others are decoded in each epoch
 
 
@@ -93,44 +95,59 @@ class LinearSGD(Task):
 
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
         assert train is not None
-        assert train.probed is not None
-        parts = [train, *([train.validation] if train.validation else [])]
-        name = " ".join([self.name, repr(self.settings), *(part.data_hash for part in parts)])
-        classes = len(train.probed.names)
-        (weight, bias), facts = features.once(name, lambda: self._learned(features.model, parts, classes))
         asked = features.of(test, "pooled", resized(features.model.image_size))
-        logits = torch.from_numpy(asked.values["pooled"]) @ weight.T + bias
+        pooled = torch.from_numpy(asked.values["pooled"])
+        keeper = keeper_of(features, train, self.name, self.protocol(features.model, test, train))
+        head, facts = features.once(
+            keeper.identity, lambda: self._learned(features, train, pooled.shape[1], keeper)
+        )
+        logits = pooled @ head.weight.detach().T + head.bias.detach()
         return classified(test, asked.rows, logits, facts)
 
     def _learned(
-        self, model: Encoder, parts: Sequence[LabelledSet], classes: int
-    ) -> tuple[tuple[Tensor, Tensor], dict[str, Any]]:
-        pictures = Pictures(parts)
-        head, loss = None, 0.0
-        for epoch in watched(
-            range(self.settings.epochs), self.settings.epochs, f"linear layer of {parts[0].name}"
-        ):
-            loss = 0.0
-            for ids, images in pictures.batches(self.settings.batch, epoch):
-                views = make_views(images, [training_view(model.image_size)], SEED, ids, epoch)
-                found = model.encode_image(next(iter(views.values())))
-                head = head or Head(found.shape[1], classes, self.settings.momentum)
-                loss += head.step(found, pictures.labels_of(ids), self.settings.rate(epoch)) * len(ids)
-        assert head is not None
-        facts = {"train_loss": loss / len(pictures.ids), "unreadable_to_learn_from": pictures.unreadable}
-        return (head.weight.detach(), head.bias.detach()), facts
+        self, features: FeatureStore, train: LabelledSet, width: int, keeper: Keeper
+    ) -> tuple[Head, dict[str, Any]]:
+        assert train.probed is not None
+        model, recipe = features.model, self.settings
+        pictures = Pictures([train, *([train.validation] if train.validation else [])])
+        for part, bad in pictures.bad:
+            features.tell_bad(part, bad)
+        head, standing = (
+            Head(width, len(train.probed.names), recipe.momentum),
+            keeper.standing() or Standing(),
+        )
+        if standing.done:
+            keeper.restore(head, head.sgd)
+        done, loss, total = standing.done, standing.loss, recipe.epochs * pictures.steps(recipe.batch)
+        left = self._batches(pictures, done)
+        for epoch, index, ids, images in watched(left, total - done, f"linear layer of {train.name}"):
+            views = make_views(images, [training_view(model.image_size)], SEED, ids, epoch)
+            found = model.encode_image(next(iter(views.values())))
+            one = head.step(found, pictures.labels_of(ids), recipe.rate(epoch)) * len(ids)
+            done, loss = done + 1, loss + one if index else one
+            if done == total or keeper.due():
+                keeper.save(Standing(done=done, loss=loss), head, head.sgd)
+        unreadable = sum(len(bad) for _, bad in pictures.bad)
+        return head, {"train_loss": loss / len(pictures.ids), "unreadable_to_learn_from": unreadable}
+
+    def _batches(self, pictures: Pictures, done: int) -> Iterator[tuple[int, int, Ids, list[Pixels]]]:
+        """All batches after so many: epoch, place there, ids and pictures."""
+        began, first = divmod(done, pictures.steps(self.settings.batch))
+        for epoch in range(began, self.settings.epochs):
+            start = first if epoch == began else 0
+            for index, batch in enumerate(pictures.batches(self.settings.batch, epoch, start), start):
+                yield epoch, index, *batch
 
 
-class Head:
+class Head(nn.Module):
     """A linear layer of small normal weights, as SLIP's begins, and its momentum."""
 
     def __init__(self, width: int, classes: int, momentum: float) -> None:
+        super().__init__()
         chance = np.random.Generator(np.random.Philox(key=stream("linear layer", SEED)))
-        self.weight = torch.from_numpy(0.01 * chance.standard_normal((classes, width), dtype=np.float32))
-        self.bias = torch.zeros(classes)
-        for parameter in (self.weight, self.bias):
-            parameter.requires_grad_()
-        self._sgd = torch.optim.SGD([self.weight, self.bias], lr=0.0, momentum=momentum)
+        drawn = 0.01 * chance.standard_normal((classes, width), dtype=np.float32)
+        self.weight, self.bias = nn.Parameter(torch.from_numpy(drawn)), nn.Parameter(torch.zeros(classes))
+        self.sgd = torch.optim.SGD(self.parameters(), lr=0.0, momentum=momentum)
 
     def step(self, features: Float32[Tensor, "b d"], labels: Int64[np.ndarray, " b"], rate: float) -> float:
         """One step at this learning rate; gives the loss before it.
@@ -144,10 +161,10 @@ class Head:
                 "the linear layer diverged: the features are too large for this learning rate;"
                 " use the task linear"
             )
-        self._sgd.zero_grad()
+        self.sgd.zero_grad()
         loss.backward()
-        self._sgd.param_groups[0]["lr"] = rate
-        self._sgd.step()
+        self.sgd.param_groups[0]["lr"] = rate
+        self.sgd.step()
         return float(loss.detach())
 
 
@@ -156,7 +173,7 @@ class Pictures:
 
     Attributes:
         ids: of each; its position in the sets, laid end to end.
-        unreadable: how many are left out.
+        bad: of each set, (key, reason) of those that are left out.
     """
 
     def __init__(self, parts: Sequence[LabelledSet]) -> None:
@@ -164,15 +181,18 @@ class Pictures:
         self._labels = np.concatenate([part.probed.of for part in parts if part.probed is not None])
         self._kept: dict[int, Pixels] = {}
         good, room = list[int](), KEPT
+        bad: dict[int, list[tuple[str, str]]] = {id(part): [] for part in parts}
         for start in watched(range(0, len(self._places), 256), len(self._places), "pictures", 256):
             ids = range(start, min(start + 256, len(self._places)))
             for i, picture in zip(ids, self._read(ids), strict=True):
-                if not isinstance(picture, BadSample):
-                    good.append(i)
-                    room -= picture.nbytes
-                    if room >= 0:
-                        self._kept[i] = picture
-        self.ids, self.unreadable = np.array(good, dtype=np.int64), len(self._places) - len(good)
+                if isinstance(picture, BadSample):
+                    bad[id(self._places[i][0])].append((picture.key, picture.reason))
+                    continue
+                good.append(i)
+                room -= picture.nbytes
+                if room >= 0:
+                    self._kept[i] = picture
+        self.ids, self.bad = np.array(good, dtype=np.int64), [(part, bad[id(part)]) for part in parts]
         if not good:
             raise SightwordError(f"no picture of {parts[0].name}/{parts[0].split} can be read")
 
@@ -180,14 +200,16 @@ class Pictures:
         """What they show."""
         return self._labels[ids]
 
-    def batches(
-        self, size: int, epoch: int
-    ) -> Iterator[tuple[Int64[np.ndarray, " b"], list[UInt8[np.ndarray, "_ _ 3"]]]]:
-        """Ids and pictures, each once; the last batch may be smaller."""
+    def steps(self, size: int) -> int:
+        """Batches of an epoch."""
+        return ceil(len(self.ids) / size)
+
+    def batches(self, size: int, epoch: int, first: int = 0) -> Iterator[tuple[Ids, list[Pixels]]]:
+        """Ids and pictures, each once, without the batches before `first`; the last may be smaller."""
         order = np.argsort(
             uniform(SEED, stream("linear layer's order"), self.ids, epoch, 1)[:, 0], kind="stable"
         )
-        for start in range(0, len(order), size):
+        for start in range(first * size, len(order), size):
             ids = self.ids[order[start : start + size]]
             pictures = self._read(ids.tolist())
             gone = next((one for one in pictures if isinstance(one, BadSample)), None)

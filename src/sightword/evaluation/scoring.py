@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightword.evaluation.features import Encoder, FeatureStore
+from sightword.evaluation.keeping import forget
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.measures import Measured, headline, own
 from sightword.evaluation.outcomes import About, Outcomes, read_outcomes
@@ -83,6 +84,8 @@ class Scoring:
         names = tuple(one.metric for one in measured)
         Outcomes(about, answer.names, answer.outcomes, best, names).write(self.out)
         append_scores(self.out, scores)
+        if step.train is not None:
+            forget(self.features, step.train, step.task.name)
         return scores
 
     def _compared(self, known: list[Score], test: LabelledSet) -> list[Score]:

@@ -147,7 +147,7 @@ def scored(out: Path, where: Path, found: Model) -> tuple[list[Score], list[str]
 def test_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = next(task for task in TASKS if task.name == "vqa")
     assert not {"vqa", "vqa-finetuned"} & set(DEFAULT)
-    monkeypatch.setattr(task, "recipe", replace(QUICK, epochs=(60,)))
+    monkeypatch.setattr(task, "settings", replace(QUICK, epochs=(60,)))
     where, out = write_vqav2(tmp_path / "vqav2", 40, 12), tmp_path / "run"
     broken = where / "val2014" / "COCO_val2014_000000500003.jpg"
     broken.write_bytes(b"no picture")
@@ -175,7 +175,7 @@ def test_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_runs_are_compared_question_by_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = next(task for task in TASKS if task.name == "vqa")
     where = write_vqav2(tmp_path / "vqav2", 40, 20)
-    monkeypatch.setattr(task, "recipe", replace(QUICK, epochs=(60,)))
+    monkeypatch.setattr(task, "settings", replace(QUICK, epochs=(60,)))
     scored(tmp_path / "good", where, model())
     poor = model(hashed="w1")
     for tensor in poor.encoders.towers["image"].parameters():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -13,12 +12,12 @@ from jaxtyping import Bool, Float32, Int64
 
 from sightword.evaluation.features import Encoder, FeatureStore, transform
 from sightword.evaluation.finetune.classifier import TunedClassifier
-from sightword.evaluation.finetune.keeping import Keeper, Standing
 from sightword.evaluation.finetune.pictures import Taught
 from sightword.evaluation.finetune.recipe import FineTuneRecipe, size_of
 from sightword.evaluation.finetune.settings import FineTuneSettings
 from sightword.evaluation.finetune.tuning import DivergedError, Tuning, precision_of
 from sightword.evaluation.heldout import held_out
+from sightword.evaluation.keeping import Keeper, Standing, keeper_of
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.measures import classification
 from sightword.evaluation.outcomes import classification_table
@@ -90,13 +89,12 @@ class FineTune(Task):
         assert test.probed is not None
         protocol = self.protocol(features.model, test, train)
         name = f"{self.name} {digest(json.dumps(protocol, sort_keys=True))}"
-        keeper = self._keeper(features, train, name)
+        keeper = keeper_of(features, train, self.name, protocol)
         tuning, classifier, chosen = features.once(name, lambda: self._tuned(features, train, keeper))
         rows = features.of(test, "pooled").rows
         truth = test.probed.of[rows]
         ranked = rank_classes(tuning.predict(classifier, test, rows), torch.from_numpy(truth))
         clusters = test.clusters_of(rows)
-        keeper.done()
         return Answer(
             classification(ranked.rank, truth, len(test.probed.names), clusters),
             classification_table(test.keys_of(rows), truth, ranked, clusters),
@@ -113,11 +111,6 @@ class FineTune(Task):
             recipe = FineTuneRecipe.deit()
         fitted = self.settings.of(recipe).fitted(samples)
         return fitted.from_scratch() if self.fresh else fitted
-
-    def _keeper(self, features: FeatureStore, train: LabelledSet, name: str) -> Keeper:
-        folder = features.folder
-        path: Path | None = folder / f"{train.name}-{self.name}.unfinished.safetensors" if folder else None
-        return Keeper(path, f"{features.model.weights_hash} {name}")
 
     def _tuned(
         self, features: FeatureStore, train: LabelledSet, keeper: Keeper
@@ -153,8 +146,7 @@ class FineTune(Task):
         for number, factor in enumerate(self.settings.factors, start=1):
             if str(factor) in standing.scored:
                 continue
-            if standing.factor != factor:
-                standing = Standing(standing.scored, factor)
+            standing = standing.at(str(factor))
             what = f"{self.name} {train.name}, learning rate {number} of {len(self.settings.factors)}"
             try:
                 classifier = tuning.train(rest, factor, keeper, standing, what)

@@ -14,11 +14,11 @@ from torch import Tensor
 from sightword.errors import BadSample, SightwordError
 from sightword.evaluation.features import batches
 from sightword.evaluation.finetune.classifier import TunedClassifier, make_classifier
-from sightword.evaluation.finetune.keeping import Keeper, Standing
 from sightword.evaluation.finetune.layers import parameter_groups
 from sightword.evaluation.finetune.mixing import targets
 from sightword.evaluation.finetune.pictures import Feeder, Taught
 from sightword.evaluation.finetune.recipe import FineTuneRecipe
+from sightword.evaluation.keeping import Keeper, Standing
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.progress import watched
 from sightword.training.model import Model
@@ -75,24 +75,24 @@ class Tuning:
 
         Raises:
             DivergedError: when the loss is not finite.
-            SightwordError: when a save fails.
+            OSError: when a save fails.
         """
         recipe = self.recipe.at(factor)
         classifier = make_classifier(self.model, recipe, self.classes, self.seed, self.fresh)
         optimizer = torch.optim.AdamW(
             parameter_groups(classifier, recipe), lr=recipe.lr, betas=recipe.betas, fused=True
         )
-        if standing.epochs:
+        if standing.done:
             keeper.restore(classifier, optimizer)
         facts = classifier.tower.facts
         feeder = Feeder(self.taught, samples, recipe, facts, classifier.path_draws, self.seed)
         last = feeder.steps - 1
-        for epoch, index, loss in self._steps(classifier, optimizer, feeder, standing.epochs, what):
+        for epoch, index, loss in self._steps(classifier, optimizer, feeder, standing.done, what):
             _check(loss, what)
             if index == last and epoch + 1 < recipe.epochs and keeper.due():
-                keeper.save(replace(standing, epochs=epoch + 1), classifier, optimizer)
-        if standing.epochs < recipe.epochs:
-            keeper.save(replace(standing, epochs=recipe.epochs), classifier, optimizer)
+                keeper.save(replace(standing, done=epoch + 1), classifier, optimizer)
+        if standing.done < recipe.epochs:
+            keeper.save(replace(standing, done=recipe.epochs), classifier, optimizer)
         return classifier.eval()
 
     def _steps(

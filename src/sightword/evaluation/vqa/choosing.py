@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -13,60 +13,97 @@ from jaxtyping import Bool, Int64
 
 from sightword.errors import SightwordError
 from sightword.evaluation.heldout import SHARE
+from sightword.evaluation.keeping import Keeper, Standing
 from sightword.evaluation.vqa.learning import Answerer, Pool, predict, train
 from sightword.evaluation.vqa.questions import QuestionSet
 from sightword.evaluation.vqa.recipe import Recipe
 from sightword.evaluation.vqa.vocabulary import Vocabulary
 from sightword.randomness import stream, uniform
 
+Pair = tuple[float, int]  # learning rate and epochs
 
-def learned(
-    make: Callable[[], Answerer],
-    known: Pool,
-    validation: Pool | None,
-    vocabulary: Vocabulary,
-    recipe: Recipe,
-    device: torch.device,
-    what: str,
-) -> tuple[Answerer, Mapping[str, Any]]:
-    """An answerer trained with the pair of `recipe.lrs` and `recipe.epochs` that does best.
 
-    Best on the publisher's validation split, and then it is taken as it is; or, where there is none, on a
-    fifth of the pictures, and then one is trained on all of them. With one pair alone nothing is chosen.
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """What all trainings of one head share.
 
-    Args:
-        make: a fresh answerer, the same each time.
-        known: what may be learned from.
-        validation: the publisher's split for choosing.
-        vocabulary: the answers to choose among.
-        recipe: the settings.
-        device: where it computes.
-        what: is learned, for the bar.
-
-    Returns:
-        The answerer, and what was chosen.
+    make: a fresh answerer, the same each time.
+    vocabulary: the answers to choose among.
+    device: where it computes.
+    what: is learned, for the bar.
+    keeper: goes on with what an earlier call was at.
     """
 
-    def fitted(pool: Pool, lr: float, epochs: int) -> Answerer:
-        answerer = make()
-        train(answerer, pool, recipe, lr, epochs, device, f"{what}, lr {lr:g}, {epochs} epochs")
+    make: Callable[[], Answerer]
+    vocabulary: Vocabulary
+    recipe: Recipe
+    device: torch.device
+    what: str
+    keeper: Keeper
+
+    def best(self, known: Pool, validation: Pool | None) -> tuple[Answerer, Mapping[str, Any]]:
+        """An answerer trained with the pair of `recipe.lrs` and `recipe.epochs` that does best.
+
+        Best on the publisher's validation split, and then it is taken as it is; or, where there is none, on
+        a fifth of the pictures, and then one is trained on all of them. With one pair alone nothing is
+        chosen.
+
+        Args:
+            known: what may be learned from.
+            validation: the publisher's split for choosing.
+
+        Returns:
+            The answerer, and what was chosen.
+        """
+        standing = self.keeper.standing() or Standing()
+        pairs: list[Pair] = list(product(self.recipe.lrs, self.recipe.epochs))
+        if len(pairs) == 1:
+            return self._fitted(known, pairs[0], standing), _chosen(pairs[0], None)
+        rest, held = parted(known) if validation is None else (known, validation)
+        kept = dict[Pair, Answerer]()
+        for pair in pairs:
+            if str(pair) in standing.scored:
+                continue
+            answerer = self._fitted(rest, pair, standing.at(str(pair)))
+            score = self._score(answerer, held)
+            if validation is not None and score > max(standing.scored.values(), default=-1.0):
+                kept = {pair: answerer}
+                self._beside.save(Standing(trial=str(pair)), answerer)
+            standing = Standing({**standing.scored, str(pair): score})
+        found = max(pairs, key=lambda pair: standing.scored[str(pair)])  # of equal ones the first
+        chosen = _chosen(found, standing.scored[str(found)])
+        if validation is None:
+            return self._fitted(known, found, standing.at("")), chosen
+        again = standing.at(str(found))
+        return kept.get(found) or self._restored(found) or self._fitted(rest, found, again), chosen
+
+    def _fitted(self, pool: Pool, pair: Pair, standing: Standing) -> Answerer:
+        answerer, (lr, epochs) = self.make(), pair
+        what = f"{self.what}, lr {lr:g}, {epochs} epochs"
+        train(answerer, pool, self.recipe, lr, epochs, self.device, what, self.keeper, standing)
         return answerer
 
-    pairs = list(product(recipe.lrs, recipe.epochs))
-    if len(pairs) == 1:
-        return fitted(known, *pairs[0]), _chosen(*pairs[0], None)
-    rest, held = parted(known) if validation is None else (known, validation)
-    best, found, kept = -1.0, pairs[0], None
-    for pair in pairs:
-        answerer = fitted(rest, *pair)
-        right = vocabulary.scores(held.part, held.rows, predict(answerer, held, device, f"{what}, held out"))
-        if right.mean() > best:
-            best, found, kept = float(right.mean()), pair, answerer
-    assert kept is not None
-    return kept if validation is not None else fitted(known, *found), _chosen(*found, best)
+    def _score(self, answerer: Answerer, held: Pool) -> float:
+        answers = predict(answerer, held, self.device, f"{self.what}, held out")
+        return float(self.vocabulary.scores(held.part, held.rows, answers).mean())
+
+    @property
+    def _beside(self) -> Keeper:
+        """Keeps the best so far, where it will be taken as it is."""
+        return self.keeper.beside("best")
+
+    def _restored(self, pair: Pair) -> Answerer | None:
+        """The best that an earlier call trained."""
+        standing = self._beside.standing()
+        if standing is None or standing.trial != str(pair):
+            return None
+        answerer = self.make()
+        self._beside.restore(answerer)
+        return answerer
 
 
-def _chosen(lr: float, epochs: int, held_out: float | None) -> dict[str, Any]:
+def _chosen(pair: Pair, held_out: float | None) -> dict[str, Any]:
+    lr, epochs = pair
     return {"lr": lr, "epochs": epochs, "held_out_vqa_accuracy": held_out}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from sightword.errors import SightwordError
+from sightword.evaluation.keeping import Keeper, Standing
 from sightword.evaluation.progress import watched
 from sightword.evaluation.vqa.head import Head
 from sightword.evaluation.vqa.questions import QuestionSet
@@ -25,6 +27,7 @@ from sightword.randomness import stream, uniform
 from sightword.training.optimizer import gradient_norm
 
 ASKED = 1024  # questions answered at a time
+NOTHING, BEGINNING = Keeper(None, ""), Standing()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,15 @@ def seeded(device: torch.device, purpose: str) -> Iterator[None]:
 
 
 def train(
-    answerer: Answerer, pool: Pool, recipe: Recipe, lr: float, epochs: int, device: torch.device, what: str
+    answerer: Answerer,
+    pool: Pool,
+    recipe: Recipe,
+    lr: float,
+    epochs: int,
+    device: torch.device,
+    what: str,
+    keeper: Keeper = NOTHING,
+    standing: Standing = BEGINNING,
 ) -> None:
     """Train on a pool; encoders learn if they have parameters.
 
@@ -78,25 +89,50 @@ def train(
         epochs: passes over the pool.
         device: where it computes.
         what: is trained, for the bar.
+        keeper: saves now and then, and at the end.
+        standing: how many steps of this training are done; where some are, the keeper has its weights.
 
     Raises:
         SightwordError: when the loss ends as NaN or Inf.
+        OSError: when a save fails.
     """
-    steps = epochs * math.ceil(len(pool.rows) / recipe.batch)
-    optimizer, schedule = _optimizer(answerer, recipe, lr, steps)
-    loss = torch.zeros(())
+    steps, done = epochs * math.ceil(len(pool.rows) / recipe.batch), standing.done
+    optimizer, loss = _optimizer(answerer, recipe, lr), torch.zeros(())
     with seeded(device, "dropout"):
+        if done:
+            _set_chance(keeper.restore(answerer, optimizer), device)
         answerer.train()
-        parts = batches(pool, epochs, recipe)
-        for rows, loaded in watched(ahead(answerer.seeing, pool.part, parts), steps, what):
+        parts = ahead(answerer.seeing, pool.part, islice(batches(pool, epochs, recipe), done, None))
+        for rows, loaded in watched(parts, steps - done, what):
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * _share(done, steps, recipe)
             loss = wrong(answerer(loaded, device), pool, rows)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             gradient_norm(answerer, recipe.clip)
             optimizer.step()
-            schedule.step()
+            done += 1
+            if done == steps:
+                _check(loss, what)
+            if done == steps or keeper.due():
+                keeper.save(replace(standing, done=done), answerer, optimizer, _chance(device))
+
+
+def _check(loss: Tensor, what: str) -> None:
     if not math.isfinite(loss.item()):
         raise SightwordError(f"{what} came to a loss of {loss.item()}; give smaller learning rates")
+
+
+def _chance(device: torch.device) -> dict[str, Tensor]:
+    """Where the draws of dropout stand."""
+    own = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **own}
+
+
+def _set_chance(states: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def wrong(logits: Float[Tensor, "b answers"], pool: Pool, rows: Rows) -> Float[Tensor, ""]:
@@ -155,25 +191,23 @@ def ahead(seeing: Seeing, part: QuestionSet, parts: Iterable[Rows]) -> Iterator[
             yield waiting[0], waiting[1].result()
 
 
-def _optimizer(
-    answerer: Answerer, recipe: Recipe, lr: float, steps: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-    """AdamW without decay of whatever has fewer than two dimensions; warm-up, then a cosine to zero."""
+def _optimizer(answerer: Answerer, recipe: Recipe, lr: float) -> torch.optim.AdamW:
+    """AdamW without decay of whatever has fewer than two dimensions; `initial_lr` is each group's peak."""
 
     def own(module: nn.Module, matrices: bool) -> list[nn.Parameter]:
         return [p for p in module.parameters() if (p.ndim >= 2) == matrices]
 
     groups = [
-        {"params": own(module, matrices), "lr": rate, "weight_decay": decay}
+        {"params": own(module, matrices), "lr": rate, "initial_lr": rate, "weight_decay": decay}
         for module, rate in ((answerer.head, lr), (answerer.seeing, lr * recipe.towers))
         for matrices, decay in ((True, recipe.wd), (False, 0.0))
     ]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=lr)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr)
+
+
+def _share(step: int, steps: int, recipe: Recipe) -> float:
+    """Of the peak learning rate: warm-up, then a cosine to zero."""
     warm = max(1, round(recipe.warmup * steps))
-
-    def share(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))) / 2
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    if step < warm:
+        return (step + 1) / warm
+    return (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))) / 2

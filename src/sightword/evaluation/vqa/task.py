@@ -12,9 +12,10 @@ from jaxtyping import Int64
 
 from sightword.evaluation.features import Encoder, FeatureStore, transform
 from sightword.evaluation.heldout import SHARE
+from sightword.evaluation.keeping import keeper_of
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.task import Answer, Task
-from sightword.evaluation.vqa.choosing import learned
+from sightword.evaluation.vqa.choosing import Learning
 from sightword.evaluation.vqa.head import Head, Scale
 from sightword.evaluation.vqa.learning import Answerer, Pool, predict, seeded
 from sightword.evaluation.vqa.measuring import Answered, measured, outcomes_table
@@ -71,17 +72,19 @@ class VQA(Task):
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
         assert isinstance(test, QuestionSet)
         assert isinstance(train, QuestionSet)
-        vocabulary = Vocabulary.of(train)
+        vocabulary, protocol = Vocabulary.of(train), self.protocol(features.model, test, train)
         pool, known = _pool(features, test, vocabulary), _pool(features, train, vocabulary)
         own = train.validation
         held = _pool(features, own, vocabulary) if isinstance(own, QuestionSet) else None
         ids, chosen = dict[bool, Int64[np.ndarray, " n"]](), dict[str, Mapping[str, Any]]()
         for blind in (False, True):
+            name = "question only" if blind else "looking"
             what = f"{test.name} {self.name}{', without pictures' if blind else ''}"
+            keeper = keeper_of(features, train, self.name, protocol, name.replace(" ", "-"))
             make = self._maker(features, known, vocabulary, blind)
-            answerer, found = learned(make, known, held, vocabulary, self.settings, _device(features), what)
+            learning = Learning(make, vocabulary, self.settings, _device(features), what, keeper)
+            answerer, chosen[name] = learning.best(known, held)
             ids[blind] = predict(answerer, pool, _device(features), what)
-            chosen["question only" if blind else "looking"] = found
         answered = Answered(pool, vocabulary, ids[False], ids[True])
         choices = {**chosen["looking"], "question_only": chosen["question only"]}
         return Answer(measured(answered), outcomes_table(answered), vocabulary.answers, choices)
