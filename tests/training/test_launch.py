@@ -16,7 +16,7 @@ import pytest
 
 from sightword.config import Config
 from sightword.errors import SightwordError
-from sightword.training import launch
+from sightword.training import several_bars
 from sightword.training.disk import alone_in
 from sightword.training.launch import Launcher
 
@@ -71,7 +71,7 @@ def warned(config: Config) -> None:
 def test_warnings_of_runs_are_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "_SPEAK", 0.0)
+    monkeypatch.setattr(several_bars, "SPEAK", 0.0)
     Launcher(warned, slots=1).run([lambda: job(tmp_path / "ill")])
     assert (
         "ill 5/9 loss 1.500, 9/s, data wait 0%, warnings: collapse (see its log.txt)"
