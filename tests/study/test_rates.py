@@ -1,4 +1,4 @@
-"""Learning rates by trials: which is chosen, what is said when the best lies at the edge or none has a score."""
+"""Learning rates by trials: which is chosen, and what is said when the best is at the edge, or none."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sightword.study.design import Study
 from sightword.study.grid import Rates, trials
 from sightword.study.points import own_scores
 
-Tried = dict[
+Tried = dict[tuple[str, Arm], tuple[tuple[float, float], ...]]  # rates and their scores; NaN: it failed
     tuple[str, Arm], tuple[tuple[float, float], ...]
 ]  # each rate with its score, NaN where it failed
 
