@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from importlib import resources
 from typing import final
 
 _VOID = frozenset({"img", "br", "meta", "link", "hr", "image", "use", "circle", "line", "rect", "path"})
@@ -11,7 +12,7 @@ _VOID = frozenset({"img", "br", "meta", "link", "hr", "image", "use", "circle", 
 
 @final
 class Markup(str):
-    """A string that is already HTML or SVG. Only `tag`, `join` and `verbatim` make one."""
+    """A string that is already HTML or SVG. Only the functions of this room make one."""
 
     __slots__ = ()
 
@@ -45,6 +46,31 @@ def tag(_name: str, *children: object, **attributes: object) -> Markup:
     if _name in _VOID and not children:
         return Markup(f"<{_name}{written}/>")
     return Markup(f"<{_name}{written}>{join(children)}</{_name}>")
+
+
+def document(title: str, body: Iterable[Markup], sheets: Iterable[str]) -> Markup:
+    """A whole page, which needs no other file.
+
+    Args:
+        title: of the page.
+        body: what is on it.
+        sheets: its style sheets, by their names in this package.
+    """
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", verbatim("\n".join(map(asset, sheets)))),
+    )
+    return verbatim("<!doctype html>\n" + tag("html", head, tag("body", *body), lang="en"))
+
+
+def asset(name: str) -> str:
+    """The text of a style sheet or script of this package."""
+    return resources.files("sightword.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _spelled(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from sightword.errors import SightwordError
@@ -13,7 +12,7 @@ from sightword.report.evidence import Shown, deciding, open_shown, place_of
 from sightword.report.fairness import fair_comparisons
 from sightword.report.galleries import Cast, embedding, neighbours, retrieval, zero_shot
 from sightword.report.licences import licences
-from sightword.report.markup import Markup, tag, verbatim
+from sightword.report.markup import Markup, asset, document, tag, verbatim
 from sightword.report.method import method
 from sightword.report.paired import paired
 from sightword.report.records import Run, read_runs
@@ -55,21 +54,9 @@ def render(runs: Sequence[Run]) -> Markup:
         _header(title, runs, parts),
         tag("main", *(sections.render(part) for part in parts)),
         tag("footer", tag("p", "Made by sightword from the records of the runs.")),
-        tag("script", verbatim(_asset("page.js"))),
+        tag("script", verbatim(asset("page.js"))),
     ]
-    return verbatim("<!doctype html>\n" + tag("html", _head(title), tag("body", *body), lang="en"))
-
-
-def _head(title: str) -> Markup:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", verbatim(_asset("page.css"))),
-    )
+    return document(title, body, ["page.css"])
 
 
 def _parts(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[Section]:
@@ -121,7 +108,3 @@ def _header(title: str, runs: Sequence[Run], parts: Sequence[Section]) -> Markup
         key_to_runs(runs),
         tag("nav", *links, aria_label="parts of this page"),
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("sightword.report").joinpath(name).read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from itertools import groupby
 
 from sightword.corpora.stats.page_captions import captions, false_negatives
@@ -12,7 +11,7 @@ from sightword.corpora.stats.pieces import columns, shares, with_code
 from sightword.corpora.stats.record import Shown, Stats
 from sightword.corpora.stats.says import size
 from sightword.corpora.stats.sheet import RANDOM, UNREADABLE
-from sightword.report.markup import Markup, join, tag, verbatim
+from sightword.report.markup import Markup, document, join, tag
 from sightword.report.phrases import capital
 from sightword.report.sections import Section
 from sightword.report.sections import render as rendered
@@ -40,23 +39,7 @@ def render(found: Stats, tiles: Mapping[int, str]) -> Markup:
         "The file of the same name that ends in .json holds the same numbers."
     )
     body = [_header(title, found, parts), tag("main", *map(rendered, parts)), tag("footer", tag("p", made))]
-    return verbatim("<!doctype html>\n" + tag("html", _head(title), tag("body", *body), lang="en"))
-
-
-def _head(title: str) -> Markup:
-    styles = "\n".join(
-        resources.files("sightword.report").joinpath(name).read_text(encoding="utf-8")
-        for name in ("page.css", "stats.css")
-    )
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", verbatim(styles)),
-    )
+    return document(title, body, ["page.css", "stats.css"])
 
 
 def _header(title: str, found: Stats, parts: Sequence[Section]) -> Markup:
