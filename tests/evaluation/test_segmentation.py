@@ -19,6 +19,7 @@ from sightword.evaluation.linear import Linear
 from sightword.evaluation.logistic import Fitted
 from sightword.evaluation.masks import MaskedSet
 from sightword.evaluation.retrieval import Retrieval
+from sightword.evaluation.run import evaluate
 from sightword.evaluation.segmentation import (
     Drawn,
     Segmentation,
@@ -28,6 +29,7 @@ from sightword.evaluation.segmentation import (
     predicted,
     tokens_of,
 )
+from sightword.evaluation.tasks import TASKS
 from sightword.evaluation.zeroshot import ZeroShot
 from sightword.pairs.words.tokenizer import ClipTokenizer
 from sightword.training.model import Model
@@ -61,7 +63,7 @@ def test_frozen_towers_are_read_out(image: ImageTowerConfig, shapes: Benchmark) 
     assert found["miou"] > 0.75
     assert found["pixel_accuracy"] > 0.85
     assert answer.chosen["pixels"] == 30 * 40
-    assert answer.chosen["unreadable"] == answer.chosen["unreadable_to_learn_from"] == 0
+    assert answer.chosen["unreadable_to_learn_from"] == 0
     assert answer.outcomes["key"].to_pylist() == list(shapes.tests[0].keys)
     counts = np.array(answer.outcomes["true"].to_pylist())
     assert counts.sum(axis=1).tolist() == [30 * 42 - 9] * 12  # nine do not count
@@ -135,10 +137,23 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     task = Segmentation(Drawn(each=20))
     answer = task.answer(FeatureStore(model_of(VIT), None), benchmark.tests[0], benchmark.train)
     assert answer.chosen["unreadable_to_learn_from"] == 1
-    assert answer.chosen["unreadable"] == 1
     assert answer.chosen["pixels"] == (5 + 4) * 20
     assert answer.outcomes["key"].to_pylist() == ["test/0", "test/2", "test/3"]
     assert "the val split" in task.protocol(model_of(VIT), benchmark.tests[0], benchmark.train)["chosen_on"]
+
+
+def test_what_cannot_be_read_is_in_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_generic(tmp_path / "x", {"train": 6, "val": 4, "test": 5})
+    for name in ("images/train/2.png", "images/test/0.png", "masks/test/3.png", "masks/val/1.png"):
+        (root / name).write_bytes(b"nothing")
+    said: list[str] = []
+    task = next(task for task in TASKS if task.name == "segmentation")
+    monkeypatch.setattr(task, "settings", Drawn(each=20))
+    scores = evaluate(model_of(VIT), tmp_path / "run", [str(root)], ["segmentation"], say=said.append)
+    assert [(score.n, score.unreadable) for score in scores] == [(3, 2)] * 3
+    told = [line for line in said if "left out" in line]
+    assert ["left out 2 of 5 test" in told[0], "left out 1 of 6 train" in told[1]] == [True, True]
+    assert "left out 1 of 4 val pictures, unreadable (val/1: not a readable mask" in told[2]
 
 
 def test_refusals(shapes: Benchmark, folder: Path) -> None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from sightword.errors import SightwordError
 from sightword.evaluation.measures import RECALLS
 from sightword.evaluation.outcomes import Outcomes, read_outcomes
+from sightword.evaluation.overlap import COUNTED, OVERLAPS
 from sightword.evaluation.pairing import paired
 from sightword.statistics import Interval
 
@@ -142,7 +143,8 @@ def metrics(outcomes: Outcomes) -> list[str]:
         plain = ["acc1", *(["acc5"] if len(outcomes.names) >= 5 else []), "mean_per_class_recall"]
         derived = {"mean_acc1_acc5": "rank", "roc_auc": "score"}
         return plain + [outcomes.metric] * (derived.get(outcomes.metric) in columns)
-    return [metric for metric in outcomes.metrics if metric in columns]
+    known = columns | set(OVERLAPS if set(COUNTED) <= columns else ())
+    return [metric for metric in outcomes.metrics if metric in known]
 
 
 def rank_of(metric: str) -> int:

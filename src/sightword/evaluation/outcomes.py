@@ -43,6 +43,7 @@ class Outcomes:
     softmax). `names` says what class ids mean.
     Retrieval: direction (what is retrieved, text or image), key (the query: a picture's key or a caption),
     cluster, correct, rank (of the best hit), targets, top5 and similarities.
+    Segmentation: key, picture_miou, and for each class the pixels of intersection, union and true.
     Anything else: key, cluster, and for each metric that is a mean over examples a column of its name.
     `metric` is the one that stands for the answer (`Score.headline`), `metrics` are all that were made of
     it; empty in files that do not say.

@@ -10,6 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Float64
 
 from sightword.evaluation.measures import clusters_in, half_and_half
+from sightword.evaluation.overlap import COUNTED, MIOU, OVERLAPS, Overlap, gained
 from sightword.evaluation.roc import area, area_difference
 from sightword.statistics import (
     Interval,
@@ -57,6 +58,8 @@ def paired(metric: str, k: int, one: pa.Table, other: pa.Table) -> Paired:
     if metric == "mean_acc1_acc5":
         first, second = (half_and_half(rows["rank"].to_numpy()) for rows in (one, other))
         return _of_means(first, second, clusters)
+    if metric in OVERLAPS:
+        return _of_overlaps(metric, one, other)
     if k:
         return _of_means(_within(one, k), _within(other, k), clusters)
     first, second = (rows[metric].to_numpy(zero_copy_only=False).astype(np.float64) for rows in (one, other))
@@ -116,6 +119,34 @@ def _of_areas(one: pa.Table, other: pa.Table, clusters: Sequence[str]) -> Paired
     value, error, p = area_difference(first, second, named)
     name = f"delong{' over clusters' if clusters else ''}"
     return Paired(first.value, second.value, normal_interval(value, error), error, p, name, name)
+
+
+def _of_overlaps(metric: str, one: pa.Table, other: pa.Table) -> Paired:
+    """Of what is measured over the pixels of all pictures, which are the units."""
+    first, second = (_overlap(rows) for rows in (one, other))
+    if metric == MIOU:
+        found = gained(first, second)
+        over = "percentile bootstrap over pictures", "swaps of pictures"
+        return Paired(found.first, found.second, found.difference, found.error, found.p, *over)
+    pixels = first.true.sum(axis=1).astype(np.float64)
+    right = [overlap.both.sum(axis=1) / np.maximum(pixels, 1) for overlap in (first, second)]
+    difference = paired_difference(right[0], right[1], weights=pixels)
+    weighed = (right[1] - right[0]) * pixels
+    influences = (weighed - difference.value * pixels) / pixels.sum()
+    return Paired(
+        float(right[0] @ pixels / pixels.sum()),
+        float(right[1] @ pixels / pixels.sum()),
+        difference,
+        standard_error(influences) * float(np.sqrt(len(pixels) / max(1, len(pixels) - 1))),
+        sign_flips(weighed),
+        "bca bootstrap over pictures",
+        "sign flips over pictures",
+    )
+
+
+def _overlap(rows: pa.Table) -> Overlap:
+    both, union, true = (np.array(rows[name].to_pylist()) for name in COUNTED)
+    return Overlap(both, union + both - true, true)
 
 
 def _within(rows: pa.Table, k: int) -> Bool[np.ndarray, " n"]:

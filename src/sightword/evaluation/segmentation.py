@@ -31,6 +31,8 @@ from sightword.views.geometry import cut, sizes_of
 
 AMONG = STRENGTHS[::2]
 ROWS = 64  # pictures encoded at a time
+Unreadable = tuple[str, str]  # a picture's key, and what is wrong with it or with its mask
+Seen = tuple[Tensor, Mask]  # tokens, shape (d, gh, gw), and the mask
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """Pixels that were drawn: their features, classes, and which picture of the set each is of."""
+    """Pixels that were drawn: their features, classes, and which picture of the set each is of.
+
+    bad: (key, reason) of pictures that cannot be read, or whose mask cannot.
+    """
 
     features: Float32[np.ndarray, "n d"]
     labels: Int64[np.ndarray, " n"]
     pictures: Int64[np.ndarray, " n"]
-    unreadable: int
+    bad: tuple[Unreadable, ...]
 
 
 @final
@@ -110,41 +115,39 @@ class Segmentation(Task):
         name = (
             f"{self.name} {self.settings} {train.data_hash} {train.validation and train.validation.data_hash}"
         )
-        fitted, chosen = features.once(name, lambda: self._learned(model, train))
-        rows, parts, bad = list[int](), list[Int64[np.ndarray, "3 c"]](), 0
-        for row, tokens, mask in read(model, test):
-            if mask is None or tokens is None:
-                bad += 1
+        fitted, chosen = features.once(name, lambda: self._learned(features, model, train))
+        rows, parts, bad = list[int](), list[Int64[np.ndarray, "3 c"]](), list[Unreadable]()
+        for row, seen in read(model, test):
+            if isinstance(seen, BadSample):
+                bad.append((seen.key, seen.reason))
                 continue
+            tokens, mask = seen
             rows.append(row)
             parts.append(counted(predicted(fitted, tokens, mask.shape), mask, len(test.regions)))
+        features.tell_bad(test, bad)
         if not rows:
             raise SightwordError(f"no picture of {test.name}/{test.split} can be read with its mask")
         overlap = Overlap(*np.stack(parts, axis=1))
-        return Answer(
-            measured(overlap),
-            _table(test.keys_of(np.array(rows)), overlap),
-            test.regions,
-            {**chosen, "unreadable": bad},
-        )
+        keys = test.keys_of(np.array(rows))
+        return Answer(measured(overlap), _table(keys, overlap), test.regions, chosen)
 
-    def _learned(self, model: Model, train: MaskedSet) -> tuple[Fitted, dict[str, Any]]:
+    def _learned(
+        self, features: FeatureStore, model: Model, train: MaskedSet
+    ) -> tuple[Fitted, dict[str, Any]]:
         """Choose on the validation part, or on a fifth of the pictures, then learn from all."""
-        known = [draw(model, train, self.settings)]
-        if isinstance(train.validation, MaskedSet):
-            known.append(draw(model, train.validation, self.settings))
+        parts = [part for part in (train, train.validation) if isinstance(part, MaskedSet)]
+        known = [draw(model, part, self.settings) for part in parts]
+        for part, one in zip(parts, known, strict=True):
+            features.tell_bad(part, one.bad)
+        if len(known) > 1:
             held = np.repeat([False, True], [len(one.labels) for one in known])
         else:
             held = held_out(known[0].pictures)
-        features = np.concatenate([one.features for one in known])
+        pixels = np.concatenate([one.features for one in known])
         labels = np.concatenate([one.labels for one in known])
-        chosen = _chosen(features, labels, held, len(train.regions))
-        unreadable = sum(one.unreadable for one in known)
-        return Logistic(features, labels).fit(chosen["c"]), {
-            **chosen,
-            "pixels": len(labels),
-            "unreadable_to_learn_from": unreadable,
-        }
+        chosen = _chosen(pixels, labels, held, len(train.regions))
+        counts = {"pixels": len(labels), "unreadable_to_learn_from": sum(len(one.bad) for one in known)}
+        return Logistic(pixels, labels).fit(chosen["c"]), {**chosen, **counts}
 
 
 def tower_of(model: Model) -> ImageTower:
@@ -165,15 +168,22 @@ def tokens_of(model: Model, pictures: list[Pixels]) -> Float32[Tensor, "b d gh g
     return tokens.transpose(1, 2).unflatten(2, tower.facts.grid)
 
 
-def read(model: Model, masked: MaskedSet) -> Iterator[tuple[int, Tensor | None, Mask | None]]:
-    """Of every picture its position, its tokens (d, gh, gw) and its mask; None for what cannot be read."""
+def read(model: Model, masked: MaskedSet) -> Iterator[tuple[int, Seen | BadSample]]:
+    """Of every picture its position, and its tokens and mask or what is wrong with either."""
     for start, pictures in batches(masked, f"patch tokens of {masked.name}/{masked.split}"):
         for first in range(0, len(pictures), ROWS):
             some = pictures[first : first + ROWS]
             good = [one for one in some if not isinstance(one, BadSample)]
             tokens = iter(tokens_of(model, good).unbind() if good else ())
             for i, picture in enumerate(some, start + first):
-                yield i, None if isinstance(picture, BadSample) else next(tokens), _mask(masked, i)
+                yield i, picture if isinstance(picture, BadSample) else _seen(next(tokens), masked, i)
+
+
+def _seen(tokens: Tensor, masked: MaskedSet, i: int) -> Seen | BadSample:
+    try:
+        return tokens, masked.mask(i)
+    except BadSample as problem:
+        return problem
 
 
 def draw(model: Model, masked: MaskedSet, drawn: Drawn) -> Drawing:
@@ -182,16 +192,17 @@ def draw(model: Model, masked: MaskedSet, drawn: Drawn) -> Drawing:
     Raises:
         SightwordError: when no picture can be read with its mask.
     """
-    count, bad = drawn.of(len(masked)), 0
+    count, bad = drawn.of(len(masked)), list[Unreadable]()
     features, labels, pictures = (
         list[Tensor](),
         list[Int64[np.ndarray, " p"]](),
         list[Int64[np.ndarray, " p"]](),
     )
-    for row, tokens, mask in read(model, masked):
-        if tokens is None or mask is None:
-            bad += 1
+    for row, seen in read(model, masked):
+        if isinstance(seen, BadSample):
+            bad.append((seen.key, seen.reason))
             continue
+        tokens, mask = seen
         places = np.flatnonzero(mask.ravel() >= 0)
         chance = uniform(0, stream("segmentation pixels"), np.array([row]), 0, count)[0]
         taken = places[(chance * len(places)).astype(np.int64)] if len(places) else places
@@ -200,7 +211,8 @@ def draw(model: Model, masked: MaskedSet, drawn: Drawn) -> Drawing:
         pictures.append(np.full(len(taken), row))
     if not features or not sum(map(len, labels)):
         raise SightwordError(f"no picture of {masked.name}/{masked.split} can be read with its mask")
-    return Drawing(torch.cat(features).numpy(), np.concatenate(labels), np.concatenate(pictures), bad)
+    learned = torch.cat(features).numpy(), np.concatenate(labels), np.concatenate(pictures)
+    return Drawing(*learned, tuple(bad))
 
 
 def at_pixels(
@@ -243,13 +255,6 @@ def _chosen(
         found[strength] = float(mean_iou(both, of + true - both))
     best = max(found, key=lambda c: (found[c], -c))
     return {"c": best, "held_out_miou": found[best]}
-
-
-def _mask(masked: MaskedSet, i: int) -> Mask | None:
-    try:
-        return masked.mask(i)
-    except BadSample:
-        return None
 
 
 def _table(keys: list[str], overlap: Overlap) -> pa.Table:
