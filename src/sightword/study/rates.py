@@ -13,8 +13,6 @@ from sightword.study.grid import Rates, trials
 from sightword.study.points import own_scores
 
 Tried = dict[tuple[str, Arm], tuple[tuple[float, float], ...]]  # rates and their scores; NaN: it failed
-    tuple[str, Arm], tuple[tuple[float, float], ...]
-]  # each rate with its score, NaN where it failed
 
 
 def tried(study: Study, out: Path) -> Tried:
