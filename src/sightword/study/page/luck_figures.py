@@ -1,0 +1,73 @@
+"""How much of a gain's uncertainty is the luck of seeds and how much the choice of test examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sightword.report import phrases
+from sightword.report.figures import COLOURS
+from sightword.report.markup import Markup, join, tag
+from sightword.study.analysis.answers import Answer
+from sightword.study.analysis.gains import Gain
+from sightword.study.page.looks import Figure, budget, measure, short, slug
+
+_NAMES, _LONG, _AFTER, _HIGH = 62.0, 210.0, 210.0, 21.0
+
+
+def luck_figure(answer: Answer) -> Figure:
+    """Bars: of each arm and size, the share of the gain's variance that is seeds."""
+    asked, parts, top = answer.question, [], 4.0
+    for place, arm in enumerate(answer.arms, 1):
+        parts.append(tag("text", short(arm.objective), x="0", y=f"{top + 11:.1f}", class_="said strong"))
+        top += _HIGH
+        for gain in arm.gains:
+            parts.append(_bar(gain, top, place))
+            top += _HIGH
+    title = (
+        f"Share of seeds in the variance of the gain, {budget(asked.budget)}: {measure(asked)}, {asked.model}"
+    )
+    box = f"0 0 {_NAMES + _LONG + _AFTER:g} {top + 4:g}"
+    drawing = tag("svg", tag("title", title), *parts, viewBox=box, role="img", class_="chart plot")
+    return Figure(slug("luck", asked.model, asked.task, asked.budget), title, drawing)
+
+
+def share_of_seeds(gain: Gain) -> float | None:
+    """Of the gain's variance; None with a single seed, when nothing is known of it."""
+    if gain.seeds_error is None or gain.error <= 0:
+        return None
+    return gain.seeds_error**2 / gain.error**2
+
+
+def luck_sentences(answers: Sequence[Answer]) -> list[str]:
+    """Of each arm at the largest size: what would narrow the interval."""
+    told = []
+    for answer in answers:
+        for arm in answer.arms:
+            share = share_of_seeds(arm.gains[-1]) if arm.gains else None
+            if share is None:
+                continue
+            more = "more seeds would narrow the interval most" if share > 0.5 else "more test examples would"
+            told.append(
+                f"{phrases.capital(budget(answer.question.budget))}, {arm.objective} at"
+                f" {phrases.count(arm.gains[-1].size)} pairs: {_percent(share)} of the variance is seeds,"
+                f" {_percent(1 - share)} the choice of test examples; {more}."
+            )
+    return told
+
+
+def _bar(gain: Gain, top: float, place: int) -> Markup:
+    middle, share = f"{top + 11:.1f}", share_of_seeds(gain)
+    name = tag("text", phrases.short_count(gain.size), x=f"{_NAMES - 8:g}", y=middle, text_anchor="end")
+    after = {"x": f"{_NAMES + _LONG + 8:g}", "y": middle}
+    if share is None:
+        return join([name, tag("text", "one seed: not known", class_="none", **after)])
+    size = {"y": f"{top:.1f}", "height": f"{_HIGH - 6:g}"}
+    whole = tag("rect", x=f"{_NAMES:g}", width=f"{_LONG:g}", class_="test", **size)
+    luck = tag("rect", x=f"{_NAMES:g}", width=f"{_LONG * share:.1f}", class_="luck", **size)
+    half = 100 * (gain.gain.high - gain.gain.low) / 2
+    said = f"{_percent(share)} seeds; interval ±{half:.1f} points, {gain.seeds} seeds"
+    return join([name, tag("g", luck, whole, class_=f"c{place % COLOURS}"), tag("text", said, **after)])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}{phrases.THIN}%"
