@@ -7,8 +7,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+import processes
 import torch
-import torch.multiprocessing as mp
 
 from sightword.config import Config
 from sightword.training.loop import resume_training, train
@@ -20,7 +20,7 @@ def train_together(configs: Sequence[Config], ranks: int) -> None:
     if ranks == 1:
         _train_all(configs)
     else:
-        mp.spawn(_worker, args=(ranks, _free_port(), configs), nprocs=ranks)
+        processes.start(_worker, (ranks, _free_port(), configs), ranks)
 
 
 def _worker(rank: int, ranks: int, port: int, configs: Sequence[Config]) -> None:

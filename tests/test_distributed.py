@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import processes
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -69,7 +69,7 @@ def worker(rank: int, folder: str) -> None:
 
 
 def test_two_processes_agree_with_one(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=RANKS)
+    processes.start(worker, (str(tmp_path),), RANKS)
     alone = step(slice(None))
     for rank in range(RANKS):
         together = load_file(tmp_path / f"rank{rank}.safetensors")

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+import processes
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from fake_encoders import AROUND, IMAGE, TEXT, fake_batch, fake_encodings
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ def worker(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(worker, args=(str(folder),), nprocs=RANKS)
+    processes.start(worker, (str(folder),), RANKS)
     return [load_file(folder / f"rank{rank}.safetensors") for rank in range(RANKS)]
 
 

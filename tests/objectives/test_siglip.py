@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import processes
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from fake_encoders import AROUND, IMAGE, fake_batch, fake_encodings
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -181,7 +181,7 @@ def worker(rank: int, folder: str) -> None:
 
 def test_two_ranks_averaged_are_the_whole_batch(tmp_path: Path) -> None:
     """Every local picture meets the captions of both ranks, and both ranks count all words."""
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=RANKS)
+    processes.start(worker, (str(tmp_path),), RANKS)
     alone = step(slice(None))
     for rank in range(RANKS):
         together = load_file(tmp_path / f"rank{rank}.safetensors")

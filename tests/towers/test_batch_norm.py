@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from functools import cache
 
+import processes
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -117,7 +117,7 @@ def together(
 ) -> list[dict[str, Tensor]]:
     """What each of several processes found."""
     folder, ranks = tmp_path_factory.mktemp("norms"), request.param
-    mp.spawn(worker, args=(ranks, str(folder)), nprocs=ranks)
+    processes.start(worker, (ranks, str(folder)), ranks)
     return [load_file(folder / f"{ranks}-{rank}.safetensors") for rank in range(ranks)]
 
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from resharding import Kept, everything, whole
 from safetensors.torch import load_file, save_file
 from tiny_runs import full_disk, opened
@@ -294,7 +294,7 @@ def together(rank: int, folder: str) -> None:
 
 @pytest.mark.slow
 def test_what_one_process_meets_all_raise(tmp_path: Path) -> None:
-    context = mp.spawn(together, args=(str(tmp_path),), nprocs=RANKS, join=False)
+    context = processes.start(together, (str(tmp_path),), RANKS, join=False)
     for process in context.processes:
         process.join(120)
     assert [process.exitcode for process in context.processes] == [0, -signal.SIGKILL]

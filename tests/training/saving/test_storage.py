@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import processes
 import pytest
 import torch
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from resharding import STAGES, Small, everything, made, passes_on, train
@@ -38,7 +38,7 @@ def test_one_two_four_and_one_again(tmp_path: Path) -> None:
     assert "o conv.weight exp_avg" in before
     assert not any(name.startswith("o late") for name in before), "a late part has no state yet"
     saved_by(tmp_path, model, optimizer, 1)
-    mp.spawn(passes_on, args=(str(tmp_path),), nprocs=4)
+    processes.start(passes_on, (str(tmp_path),), 4)
     last, complaints = checkpoint.newest(tmp_path)
     assert last is not None
     assert (last.step, complaints) == (len(STAGES) + 1, [])

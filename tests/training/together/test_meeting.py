@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import processes
 import pytest
-import torch.multiprocessing as mp
 from torch.distributed import PrefixStore, Store, TCPStore
 
 from sightword.errors import SightwordError
@@ -68,7 +68,7 @@ def comes(rank: int, port: int, folder: str) -> None:
 
 def test_without_torchruns_store_the_first_process_serves_one(tmp_path: Path) -> None:
     free = TCPStore("localhost", 0, is_master=True, wait_for_workers=False).port
-    mp.spawn(comes, args=(free, str(tmp_path)), nprocs=2)
+    processes.start(comes, (free, str(tmp_path)), 2)
     for rank in range(2):
         assert (tmp_path / f"{rank}.txt").read_text() == "0 of two and 1 of two"
 

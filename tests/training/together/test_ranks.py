@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from sightword.errors import SharedError, SightwordError
 from sightword.training.together import ranks
@@ -67,7 +67,7 @@ def worker(rank: int, folder: str) -> None:
 
 
 def test_two_processes_do_the_same_next(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+    processes.start(worker, (str(tmp_path),), 2)
     zero, one = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert (zero.pop("leads"), one.pop("leads")) == (["True"], ["False"])
     assert (zero.pop("second came later"), one.pop("second came later")) == (["0"], ["True"])
