@@ -14,6 +14,7 @@ from PIL import Image
 
 from sightword.errors import SightwordError
 from sightword.evaluation.cards import Metric
+from sightword.evaluation.progress import watched
 
 TRAIN, VALIDATIONS = "train", ("val", "valid", "validation")
 PLAIN = ("{}",)  # the class name alone
@@ -113,7 +114,8 @@ class LabelledSet:
             digest.update(repr(None if labels is None else labels.names).encode())
             digest.update(b"" if labels is None else labels.of.astype("<i8").tobytes())
         digest.update(repr((self.captions, self.clusters)).encode())
-        for i, key in enumerate(self.keys):
+        keys = watched(self.keys, len(self), f"hash of {self.name}/{self.split}")
+        for i, key in enumerate(keys):
             digest.update(key.encode() + b"\0" + _hash_of(self.read(i)))
         return digest.hexdigest()
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sightword.errors import BadSample, SightwordError
 from sightword.evaluation.labelled import Benchmark, LabelledSet
+from sightword.evaluation.progress import watched
 from sightword.evaluation.tars import IMAGES
 from sightword.evaluation.textfiles import read_lines
 
@@ -40,7 +41,7 @@ class MaskedSet(LabelledSet):
     def data_hash(self) -> str:
         """A hash of the pictures, of the masks and of the names; reads them all once."""
         digest = hashlib.blake2b(repr((super().data_hash, self.regions)).encode(), digest_size=16)
-        for i in range(len(self)):
+        for i in watched(range(len(self)), len(self), f"hash of masks of {self.name}/{self.split}"):
             try:
                 mask = self.mask(i)
             except BadSample as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from rich.console import Console
@@ -13,13 +13,17 @@ from sightword.training.progress import bar_with_eta
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds before anything is shown
+OFTEN = 0.05  # seconds between two looks at the bar
 BETWEEN = 15.0  # seconds between lines where the output is not a terminal
 
 
-def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Iterator[T]:
-    """The same steps, each worth `each` of `total`, with a bar and an ETA on the standard error."""
+def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Generator[T, None, None]:
+    """The same steps, each worth `each` of `total`, with a bar and an ETA on the standard error.
+
+    A million short steps may be watched: the bar is looked at now and then.
+    """
     console = Console(stderr=True)
-    started = printed = time.monotonic()
+    started = printed = looked = time.monotonic()
     bar = bar_with_eta(console, transient=True)
     task = bar.add_task(what, total=total)
     done = 0
@@ -27,8 +31,11 @@ def watched(steps: Iterable[T], total: int, what: str, each: int = 1) -> Iterato
         for step in steps:
             yield step
             done = min(done + each, total)
-            bar.update(task, completed=done)
             now = time.monotonic()
+            if now - looked < OFTEN:
+                continue
+            looked = now
+            bar.update(task, completed=done)
             if console.is_terminal and not bar.live.is_started and now - started > PATIENCE:
                 bar.start()
             elif not console.is_terminal and now - printed > BETWEEN:

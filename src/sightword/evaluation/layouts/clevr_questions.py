@@ -60,7 +60,7 @@ def _split(root: Path, card: Card, split: str) -> QuestionSet | None:
     def asked() -> Iterator[Asked]:
         return (_asked(row, path) for row in rows)
 
-    return question_set(card, split, path.parents[1] / "images" / split, path, Exact(), asked())
+    return question_set(card, split, path.parents[1] / "images" / split, path, Exact(), asked(), len(rows))
 
 
 def _slim(row: dict[str, Any]) -> Any:

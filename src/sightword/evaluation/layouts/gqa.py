@@ -48,7 +48,7 @@ def _split(root: Path, card: Card, split: str) -> QuestionSet | None:
     def rows() -> Iterator[Asked]:
         return (_asked(key, row) for key, row in content.items() if row["isBalanced"])
 
-    return question_set(card, split, root / "images", path, Exact(), rows())
+    return question_set(card, split, root / "images", path, Exact(), rows(), len(content))
 
 
 def _slim(row: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 from sightword.errors import SightwordError
 from sightword.evaluation.cards import Card
+from sightword.evaluation.jsonfiles import load_json
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.layouts.layout import read_file, split_of
 from sightword.evaluation.tars import IMAGES
@@ -68,8 +69,7 @@ def json_of(card: Card, path: Path, keep: Sequence[str] = ()) -> Any:
         SightwordError: when it is missing or is not JSON.
     """
     try:
-        some = (lambda found: {name: found[name] for name in keep if name in found}) if keep else None
-        return json.loads(path.read_text(encoding="utf-8"), object_hook=some)
+        return load_json(path, lambda row: {name: row[name] for name in keep or row if name in row})
     except FileNotFoundError as error:
         raise SightwordError(f"{card.title}: '{path}' is missing; get it: {card.get}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

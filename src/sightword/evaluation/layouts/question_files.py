@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import numpy as np
 
 from sightword.errors import SightwordError
 from sightword.evaluation.cards import Card
+from sightword.evaluation.jsonfiles import Shrink, load_json
+from sightword.evaluation.progress import watched
 from sightword.evaluation.vqa.questions import Questions, QuestionSet
 from sightword.evaluation.vqa.rules import Rule
 
 Row = Mapping[str, Any]
-Shrink = Callable[[dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ def read_json(path: Path, shrink: Shrink) -> Any:
         SightwordError: when it is not JSON, or `shrink` does not find what it looks for.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            return json.load(file, object_hook=shrink)
+        return load_json(path, shrink)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SightwordError(f"'{path}' is not whole JSON ({error}); get it again") from error
     except (KeyError, IndexError, TypeError) as error:
@@ -70,7 +70,7 @@ def listed(path: Path, content: Any, name: str) -> Sequence[Row]:
 
 
 def question_set(
-    card: Card, split: str, folder: Path, source: Path, rule: Rule, rows: Iterable[Asked]
+    card: Card, split: str, folder: Path, source: Path, rule: Rule, rows: Iterable[Asked], count: int
 ) -> QuestionSet:
     """A split of a card's questions, about pictures of one folder; those not asked about are left aside.
 
@@ -81,12 +81,13 @@ def question_set(
         source: the file of the questions, for errors.
         rule: when an answer is right.
         rows: the questions, in the file's order.
+        count: how many they are at most, for the bar.
 
     Raises:
         SightwordError: when a picture is missing, or the file lacks a field.
     """
     try:
-        asked = list(rows)
+        asked = list(watched(rows, count, f"questions of {card.name}/{split}"))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise _of_another_shape(source, error) from error
     pictures = sorted({one.picture for one in asked})

@@ -59,7 +59,7 @@ def _split(root: Path, card: Card, split: str) -> QuestionSet:
             yield _asked(question, by_id[question["question_id"]], split)
 
     folder = first_there(root, _PICTURES, f"{split}2014") or root / f"{split}2014"
-    return question_set(card, split, folder, asked, Consensus(), rows())
+    return question_set(card, split, folder, asked, Consensus(), rows(), len(questions))
 
 
 def _slim(row: dict[str, Any]) -> Any:
