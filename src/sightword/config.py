@@ -79,6 +79,8 @@ class DataConfig:
 
     path: str = "demo"  # demo, a tar, shards like cc/{00000..01100}.tar, a folder of tars; `::` joins
     split: str = ""  # only samples whose json says so; the demo trains on `train`
+    held_out: int = 0  # pairs kept away from training, the same whatever the seed; see docs/data.md
+    samples: int = 0  # pairs to train on of the others, smaller within larger ones of a seed; 0: all
     upsampling: tuple[float, ...] = ()  # how often an epoch shows the samples of each `::` part; (): once
     sight: str = ""  # other pictures for the terms that read no captions (SLIP's decoupled variant)
     captions: CaptionPolicy = "label"

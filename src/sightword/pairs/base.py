@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import SupportsIndex
 
+import numpy as np
+from jaxtyping import UInt64
+
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.tars.contents import IndexReport
@@ -81,6 +84,14 @@ class Pairs(ABC):
         Returns at once: it is done in the background, in place of what was asked for before. For the main
         process alone; a shard that is not there when it is read is fetched by its reader.
         """
+
+    def same_pictures(self) -> UInt64[np.ndarray, " n"] | None:
+        """A mark of each pair's picture, equal where two pairs are known to show one; None: each has its own.
+
+        From where pictures lie and what they are called, without reading any. Marks are of this machine:
+        only which of them are equal means anything.
+        """
+        return None
 
     def __len__(self) -> int:
         return int(sum(self.counts))

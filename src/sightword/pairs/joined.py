@@ -10,11 +10,13 @@ from itertools import accumulate, chain
 from typing import SupportsIndex, final
 
 import numpy as np
+from jaxtyping import UInt64
 
 from sightword.pairs.base import Pairs
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.tars.contents import IndexReport
+from sightword.randomness import mix, stream
 
 
 @final
@@ -79,6 +81,18 @@ class JoinedPairs(Pairs):
             first = end - len(source.counts)
             source.prefetch([shard - first for shard in shards if first <= shard < end])
 
+    def same_pictures(self) -> UInt64[np.ndarray, " n"] | None:
+        """Two tables may name one picture; samples of tars are told apart by their places."""
+        same = [source.same_pictures() for source in self.sources]
+        if all(marks is None for marks in same):
+            return None
+        return np.concatenate(
+            [
+                _own_marks(number, len(source)) if marks is None else marks
+                for number, (source, marks) in enumerate(zip(self.sources, same, strict=True))
+            ]
+        )
+
     def __len__(self) -> int:
         return int(self._ends[-1])
 
@@ -89,3 +103,8 @@ class JoinedPairs(Pairs):
             raise IndexError(f"pair {number} of {len(self)}")
         which = int(np.searchsorted(self._ends, place, side="right"))
         return self.sources[which], place - int(self._ends[which]) + len(self.sources[which])
+
+
+def _own_marks(source: int, count: int) -> UInt64[np.ndarray, " n"]:
+    """A mark of its own for each pair."""
+    return mix(mix(np.arange(count, dtype=np.uint64)) ^ np.uint64(stream("own picture", source)))

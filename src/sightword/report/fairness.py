@@ -1,4 +1,4 @@
-"""Floor 7. Which runs may be compared: those that saw equally many samples or cost equally many FLOPs."""
+"""Floor 7. Which runs may be compared: on parts of one size, equally many samples seen or FLOPs spent."""
 
 from __future__ import annotations
 
@@ -50,11 +50,16 @@ def _pair(first: Run, second: Run) -> tuple[str, str]:
 
 
 def _same_samples(a: Run, b: Run) -> bool:
-    return _near(a.samples, b.samples, SAMPLES_APART)
+    return _part(a) == _part(b) and _near(a.samples, b.samples, SAMPLES_APART)
 
 
 def _same_flops(a: Run, b: Run) -> bool:
-    return _near(a.flops, b.flops, FLOPS_APART)
+    return _part(a) == _part(b) and _near(a.flops, b.flops, FLOPS_APART)
+
+
+def _part(run: Run) -> tuple[int, int]:
+    """How much of the data a run had: more pairs help, whatever the objective."""
+    return (run.config.data.samples, run.config.data.held_out) if run.config else (0, 0)
 
 
 def _near(a: int | float, b: int | float, apart: float) -> bool:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int64
 
 from sightword.config import Config
 from sightword.corpora.checking.across import Rows
@@ -75,12 +76,23 @@ class Copies:
             )
         return found
 
+    def seen(self, prints: np.ndarray) -> Int64[np.ndarray, " k"]:
+        """Which test pictures are in the training data, or look the same: places in `prints`, ascending.
+
+        Args:
+            prints: of the test pictures, as `prints_of` makes them.
+
+        Raises:
+            SightwordError: there are too many training pictures to look at.
+        """
+        same, near, _ = copied(self._training(), prints)
+        return np.unique(np.concatenate([same, near])[:, 1])
+
     def _answer(self, test: LabelledSet) -> int:
         path = self._stem().with_suffix(".copies.json")
         known: dict[str, int] = json.loads(path.read_bytes()) if path.is_file() else {}
         if test.data_hash not in known:
-            same, near, _ = copied(self._training(), prints_of(test))
-            known[test.data_hash] = len(np.unique(np.concatenate([same, near])[:, 1]))
+            known[test.data_hash] = len(self.seen(prints_of(test)))
             write_whole(path, lambda file: file.write(json.dumps(known).encode()))
         return known[test.data_hash]
 

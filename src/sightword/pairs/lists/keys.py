@@ -67,3 +67,9 @@ class Repeats:
 def numbered(key: str, number: int) -> str:
     """The key of a sample whose key came `number` times before."""
     return f"{key}~{number}" if number else key
+
+
+def unnumbered(key: str) -> str:
+    """The key without the number that it got: no `sound` key ends so by itself."""
+    stem, tilde, number = key.rpartition("~")
+    return stem if tilde and number.isdecimal() else key

@@ -19,10 +19,12 @@ from typing import SupportsIndex, final, overload
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import UInt64
 
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.files import cache_dir
+from sightword.pairs.lists.keys import unnumbered
 from sightword.pairs.lists.listing import Facts, Wanted, write_list
 from sightword.pairs.lists.pictures import Kind, Pictures, Span, UnreadableError
 from sightword.pairs.lists.rows import Row
@@ -164,6 +166,17 @@ class ListedPairs(Pairs):
     def notes(self) -> tuple[str, ...]:
         return tuple(self.facts.notes)
 
+    def same_pictures(self) -> UInt64[np.ndarray, " n"]:
+        """Equal where rows name one file or one member of an archive, or hold equal bytes. Of pictures inside
+        tables the row's key tells, which is the picture's name where the table has names.
+        """
+        marks = (
+            hashlib.blake2b(mark, digest_size=8).digest()
+            for block in self._blocks
+            for mark in _marks(block, self.facts)
+        )
+        return np.frombuffer(b"".join(marks), dtype="<u8").astype(np.uint64)
+
     def file(self, i: SupportsIndex) -> str | None:
         """The path of pair `i`'s picture when that is a file of its own."""
         block, row = self._find(i)
@@ -232,6 +245,22 @@ def _text(block: pa.RecordBatch, row: int) -> Text:
     fields = block.column("fields")[row].as_py()
     captions = tuple(block.column("captions")[row].as_py())
     return Text(block.column("key")[row].as_py(), captions, json.loads(fields) if fields else {})
+
+
+def _marks(block: pa.RecordBatch, facts: Facts) -> Iterator[bytes]:
+    """What is known of each row's picture without reading it."""
+    columns = ("kind", "key", "path", "place", "spot", "content")
+    for kind, key, path, place, spot, content in zip(
+        *(block.column(name).to_pylist() for name in columns), strict=True
+    ):
+        if kind == Kind.FILE:
+            yield b"file " + os.path.normpath(path)
+        elif kind == Kind.INLINE:
+            yield b"bytes " + content
+        elif kind == Kind.ZIP:
+            yield f"zip {facts.places[place][0]} {spot}".encode(errors="surrogateescape")
+        else:
+            yield f"row {facts.digest} {unnumbered(key)}".encode(errors="surrogateescape")
 
 
 def _end(path: str) -> bytes:
