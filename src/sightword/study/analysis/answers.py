@@ -30,7 +30,7 @@ class ArmAnswer:
     crossover: Crossover | None
     change: Change | None
 
-    def at(self, size: float) -> Interval | None:
+    def at(self, size: float | int) -> Interval | None:
         """The gain at any size by the curve, with its 95 % interval; None without a curve.
 
         Raises:

@@ -15,13 +15,14 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int
+from scipy import special
 
 from sightword.statistics import Interval
 from sightword.study.analysis.gain_curves import GainCurve
 
 Kind = Literal["crosses", "none", "undetermined"]
 REACH = 1.0  # decades beyond the sizes that were run; further nothing is said
-_STEPS = 25  # of a decade
+_STEPS = 15  # places asked, of a decade
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,11 @@ def _read(
     tail = (1 - confidence) / 2
     signs = (above > 1 - tail).astype(int) - (above < tail).astype(int)
     reach = (float(10 ** x[0]), float(10 ** x[-1]))
-    stretches = _stretches(signs)
-    sides = [(sign, start, stop) for sign, start, stop in stretches if sign]
+    sides = [side for side in _stretches(signs) if side[0]]
     if len(sides) == 2 and sides[0][0] != sides[1][0]:
-        low, high = sides[0][2] - 1, sides[1][1]
-        inside = slice(low, high + 1)
-        order = np.argsort(above[inside], kind="stable")
-        middle = float(np.interp(0.5, above[inside][order], x[inside][order]))
+        ends = slice(sides[0][2] - 1, sides[1][1] + 1)
         return Crossover(
-            "crosses",
-            Interval(*(float(10**at) for at in (middle, x[low], x[high]))),
-            sides[0][0],
-            None,
-            reach,
+            "crosses", _between(x[ends], above[ends], sides[0][0], tail), sides[0][0], None, reach
         )
     run = x >= first - 1e-9  # below the smallest size a curve may end in chance, so no gain is told of there
     if len(sides) == 1 and signs[run].all():
@@ -80,6 +73,24 @@ def _read(
     sign, start, stop = max(sides, key=lambda side: side[2] - side[1])
     shown = (float(10 ** x[run][start]), float(10 ** x[run][stop - 1]))
     return Crossover("undetermined", None, sign, shown, reach)
+
+
+def _between(
+    x: Float64[np.ndarray, " m"], above: Float64[np.ndarray, " m"], sign: int, tail: float
+) -> Interval:
+    """From a clear place to the clear place of the other sign: where 2.5, 50 and 97.5 % are passed."""
+    z = -sign * special.ndtri(np.clip(above, 1e-12, 1 - 1e-12))  # rises, as a whole
+    border = float(special.ndtri(1 - tail))
+    middle = (_passed(x, z, 0.0, last=False) + _passed(x, z, 0.0, last=True)) / 2
+    ends = _passed(x, z, -border, last=False), _passed(x, z, border, last=True)
+    return Interval(float(10**middle), float(10 ** ends[0]), float(10 ** ends[1]))
+
+
+def _passed(x: Float64[np.ndarray, " m"], z: Float64[np.ndarray, " m"], level: float, last: bool) -> float:
+    """The first or last place at which z rises through a level, by the straight line between places."""
+    rises = np.flatnonzero((z[:-1] <= level) & (z[1:] > level))
+    at = int(rises[-1 if last else 0])
+    return float(x[at] + (level - z[at]) / (z[at + 1] - z[at]) * (x[at + 1] - x[at]))
 
 
 def _stretches(signs: Int[np.ndarray, " n"]) -> list[tuple[int, int, int]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from scipy import special, stats
 
 from sightword.statistics import Interval
@@ -29,42 +29,24 @@ KEPT = np.array([0.5, 1.0, 2.0])  # decades of size
 RATES = np.array([0.0, 0.15, 0.3])
 NOISES = 5  # how many levels of the seeds' noise are averaged over
 _HALVINGS = 40
+_NEGLIGIBLE = 1e-4  # settings so much less likely than the best are left out
+
+
+# Every pair of the two that make a curve's shape.
+_KEPT, _RATES = (one.ravel() for one in np.meshgrid(KEPT, RATES, indexing="ij"))
 
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """A grid of what is not known, flattened: one number of each for every setting, shape (settings,)."""
+    """A grid of what is not known, flattened, shape (settings,): the place of the shape, steepness, noise."""
 
+    shape: Int64[np.ndarray, " s"]
     steep: Float64[np.ndarray, " s"]
-    kept: Float64[np.ndarray, " s"]
-    rate: Float64[np.ndarray, " s"]
     noise: Float64[np.ndarray, " s"]
 
-    def warped(self, decades: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, "s n"]:
-        """t of sizes that are so many decades from the middle."""
-        power = self.rate[:, None] * np.log(10)
-        straight = power == 0
-        bent = -np.expm1(-power * decades) / np.where(straight, 1, power)
-        return np.where(straight, decades, bent)
-
-    def apart(self, distance: Float64[np.ndarray, "s ..."]) -> Float64[np.ndarray, "s ..."]:
-        """Variance of the gain's change over a distance of t: 2 ∫ (h - u) (1 + u / l) e^(-u / l) du."""
-        extra = (-1, *(1,) * (distance.ndim - 1))
-        length = self.kept.reshape(extra)
-        h = distance / length
-        change = np.where(h < 1e-3, h**2 / 2, 2 * h - 3 + (h + 3) * np.exp(-h))
-        return 2 * (self.steep.reshape(extra) * length) ** 2 * change
-
-    def covariance(
-        self,
-        t: Float64[np.ndarray, "s n"],
-        other: Float64[np.ndarray, "s m"],
-        origin: Float64[np.ndarray, " s"],
-    ) -> Float64[np.ndarray, "s n m"]:
-        """Of the gain's changes since an origin; under a flat level it does not matter which."""
-        left, right = (self.apart(np.abs(one - origin[:, None])) for one in (t, other))
-        between = self.apart(np.abs(t[:, :, None] - other[:, None]))
-        return (left[:, :, None] + right[:, None] - between) / 2
+    def scaled(self, of_shapes: Float64[np.ndarray, "h n *m"]) -> Float64[np.ndarray, "s n *m"]:
+        """Variances of each setting from those of each shape at a steepness of one."""
+        return of_shapes[self.shape] * (self.steep**2).reshape(-1, *(1,) * (of_shapes.ndim - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +69,12 @@ class GainCurve:
         self, sizes: Float[np.ndarray, " n"]
     ) -> tuple[Float64[np.ndarray, "s n"], Float64[np.ndarray, "s n"]]:
         """Mean and standard deviation of the gain at sizes under each setting."""
-        run = self.settings.warped(_decades(self.sizes, self.sizes))
-        asked = self.settings.warped(_decades(sizes, self.sizes))
-        to = self.settings.covariance(asked, run, run[:, 0])
+        run, asked = (_warped(_decades(some, self.sizes)) for some in (self.sizes, sizes))
+        to = self.settings.scaled(_covariance(asked, run, run[:, :1]))
         ones = self.inverses.sum(2)
         means = self.level[:, None] + (to @ self.solved[:, :, None])[:, :, 0]
         unlike = 1 - (to @ ones[:, :, None])[:, :, 0]
-        variance = self.settings.apart(np.abs(asked - run[:, :1])) - ((to @ self.inverses) * to).sum(2)
+        variance = self.settings.scaled(_apart(asked - run[:, :1])) - ((to @ self.inverses) * to).sum(2)
         variance += unlike**2 / ones.sum(1)[:, None]
         return means, np.sqrt(np.maximum(variance, 1e-18))
 
@@ -102,7 +83,7 @@ class GainCurve:
         means, spreads = self.normals(sizes)
         return self.weights @ special.ndtr((means - value) / spreads)
 
-    def interval(self, size: float, confidence: float = 0.95) -> Interval:
+    def interval(self, size: float | int, confidence: float = 0.95) -> Interval:
         """The gain at a size: its median with its interval."""
         shares = np.array([0.5, (1 - confidence) / 2, (1 + confidence) / 2])
         return Interval(*(float(one) for one in self.quantiles(np.array([float(size)]), shares)[:, 0]))
@@ -112,13 +93,12 @@ class GainCurve:
     ) -> Float64[np.ndarray, "q n"]:
         """Of the gain at sizes, by halving."""
         means, spreads = self.normals(sizes)
-        kept = self.weights > 1e-9
-        means, spreads, weights = means[kept, None], spreads[kept, None], self.weights[kept]
+        means, spreads = means[:, None], spreads[:, None]
         low = np.broadcast_to((means - 9 * spreads).min(0), (len(shares), len(sizes)))
         high = np.broadcast_to((means + 9 * spreads).max(0), low.shape)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            under = np.tensordot(weights, special.ndtr((middle - means) / spreads), 1) < shares[:, None]
+            under = np.tensordot(self.weights, special.ndtr((middle - means) / spreads), 1) < shares[:, None]
             low, high = np.where(under, middle, low), np.where(under, high, middle)
         return (low + high) / 2
 
@@ -148,10 +128,11 @@ def _fit(
 ) -> GainCurve:
     """Every setting's fit and weight; the seeds' noise spreads as `free` degrees of freedom leave it."""
     noises = free / stats.chi2.ppf((np.arange(NOISES) + 0.5) / NOISES, free)
-    settings = Settings(*(one.ravel() for one in np.meshgrid(STEEP, KEPT, RATES, noises, indexing="ij")))
-    t = settings.warped(_decades(sizes, sizes))
-    covariance = settings.covariance(t, t, t[:, 0])
-    covariance += examples + settings.noise[:, None, None] * np.diag(seeds)
+    shapes = np.arange(len(_KEPT))
+    settings = Settings(*(one.ravel() for one in np.meshgrid(shapes, STEEP, noises, indexing="ij")))
+    t = _warped(_decades(sizes, sizes))
+    covariance = settings.scaled(_covariance(t, t, t[:, :1])) + examples
+    covariance += settings.noise[:, None, None] * np.diag(seeds)
     inverses = np.linalg.inv(covariance)
     ones = inverses.sum(2)
     level = (ones @ gains) / ones.sum(1)
@@ -160,9 +141,35 @@ def _fit(
     misfit = (rest * solved).sum(1) + np.linalg.slogdet(covariance)[1] + np.log(ones.sum(1))
     belief = -misfit / 2 - (np.log(settings.steep / USUAL) / np.log(FACTOR)) ** 2 / 2
     weights = np.exp(belief - belief.max())
-    return GainCurve(sizes, settings, weights / weights.sum(), level, solved, inverses)
+    kept = weights > _NEGLIGIBLE
+    settings = Settings(settings.shape[kept], settings.steep[kept], settings.noise[kept])
+    weights = weights[kept] / weights[kept].sum()
+    return GainCurve(sizes, settings, weights, level[kept], solved[kept], inverses[kept])
 
 
 def _decades(sizes: Float[np.ndarray, " n"], run: Float64[np.ndarray, " i"]) -> Float64[np.ndarray, " n"]:
     """From the geometric middle of the sizes that were run."""
     return np.log10(sizes) - np.log10(run).mean()
+
+
+def _warped(decades: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, "h n"]:
+    """t of sizes that are so many decades from the middle, for each shape."""
+    power = _RATES[:, None] * np.log(10)
+    straight = power == 0
+    bent = -np.expm1(-power * decades) / np.where(straight, 1, power)
+    return np.where(straight, decades, bent)
+
+
+def _apart(distance: Float64[np.ndarray, "h n *m"]) -> Float64[np.ndarray, "h n *m"]:
+    """Variance of the gain's change over a distance of t: 2 ∫ (h - u) (1 + u / l) e^(-u / l) du."""
+    length = _KEPT.reshape(-1, *(1,) * (distance.ndim - 1))
+    h = np.abs(distance) / length
+    return 2 * length**2 * np.where(h < 1e-3, h**2 / 2, 2 * h - 3 + (h + 3) * np.exp(-h))
+
+
+def _covariance(
+    t: Float64[np.ndarray, "h n"], other: Float64[np.ndarray, "h m"], origin: Float64[np.ndarray, "h 1"]
+) -> Float64[np.ndarray, "h n m"]:
+    """Of the gain's changes since an origin; under a flat level it does not matter which."""
+    left, right = _apart(t - origin), _apart(other - origin)
+    return (left[:, :, None] + right[:, None] - _apart(t[:, :, None] - other[:, None])) / 2

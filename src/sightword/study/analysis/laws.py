@@ -91,7 +91,7 @@ def fit(
     basis: Float64[np.ndarray, "c m"],
     errors: Float64[np.ndarray, "r m"],
     spreads: Float64[np.ndarray, " m"],
-) -> tuple[Float64[np.ndarray, " r"], Float64[np.ndarray, " r"], Float64[np.ndarray, " r"]]:
+) -> tuple[Float64[np.ndarray, " r"], Float64[np.ndarray, " r"], Int[np.ndarray, " r"]]:
     """a, b and the rate's place in the grid that have the least Huber loss, for each row of errors.
 
     Each round minimises over all three a quadratic that lies above the loss and touches it, so the loss never

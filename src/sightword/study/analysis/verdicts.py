@@ -58,9 +58,7 @@ class Verdict:
         """What it holds for."""
         sizes = ", ".join(f"{size:,}" for size in self.sizes) or "none"
         seeds = f"{self.seeds} seed{'s' if self.seeds != 1 else ''} of each"
-        over = (
-            "test examples and seeds" if self.seeds > 1 else "test examples, with seeds where there are more"
-        )
+        over = "test examples" + (" and seeds" if self.seeds > 1 else ", and seeds only where there are two")
         how = "" if self.paired else "; arms are not paired by example, so they are wider than need be"
         return f"(Runs of {sizes} pairs, {seeds}; 95 % intervals over {over}{how}.)"
 
@@ -97,7 +95,7 @@ def tell(verdicts: Sequence[Verdict]) -> str:
     return " ".join([*(sentence for one in verdicts for sentence in one.findings()), *conditions])
 
 
-def pairs_of(size: float) -> str:
+def pairs_of(size: float | int) -> str:
     """A size for people: 8,000 pairs, 310 thousand pairs, 1.4 million pairs."""
     if size < 99_950:
         return f"{float(f'{size:.3g}') if size != int(size) else size:,.0f} pairs"
@@ -182,6 +180,6 @@ def _crossing(found: Crossover, largest: int) -> str:
         return f"Whether it is better or worse is undetermined at every size from {low} to {high}."
     start, end = (pairs_of(one) for one in found.shown)
     return (
-        f"By the curve through all sizes it is {better[found.sign]} from {start} to {end}; elsewhere up to {high} "
-        "that is undetermined, and further nothing is said."
+        f"By the curve through all sizes it is {better[found.sign]} from {start} to {end}; elsewhere up to "
+        f"{high} that is undetermined, and further nothing is said."
     )
