@@ -31,12 +31,14 @@ def check_same(asked: Config) -> None:
 
 def differences(begun: Config, asked: Config) -> list[tuple[str, Any, Any]]:
     """Settings that decide a run's numbers and differ: name, as it was begun, as it is asked for."""
-    pairs = zip(_flat(_deciding(begun, begun)), _flat(_deciding(asked, begun)), strict=True)
+    if asked.precision == "auto":
+        asked = replace(asked, precision=begun.precision)  # what it meant there
+    pairs = zip(_flat(deciding(begun)), _flat(deciding(asked)), strict=True)
     return [(name, was, now) for (name, was), (_, now) in pairs if was != now]
 
 
-def _deciding(config: Config, begun: Config) -> Config:
-    """Without where it is computed, what is shown, kept and scored; with what `auto` meant when it began."""
+def deciding(config: Config) -> Config:
+    """What decides a run's numbers: not where it is computed, nor what is shown, kept and scored."""
     data = replace(
         config.data, workers=0, loaders="auto", colour="auto", cache_mib=0, shard_cache_gib=0.0, max_bad=0.0
     )
@@ -45,7 +47,6 @@ def _deciding(config: Config, begun: Config) -> Config:
         keep_best="", log_every=0, zeroshot_frequency=0, watch_on="", evaluate_on="", parallel="auto",
         grad_checkpointing=False, compile=False, hang_minutes=0.0,
         batch_size=config.global_batch, ranks=1,
-        precision=begun.precision if config.precision == "auto" else config.precision,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sightword.config import Config
 from sightword.errors import SightwordError
@@ -51,7 +52,7 @@ class Work:
         if finished(out, self):
             return
         self._train(config)
-        self._score(config)
+        self.score(config)
         if not self.keep:
             tidy(out)
 
@@ -64,7 +65,12 @@ class Work:
         if not trained(out):
             raise SightwordError(f"'{out}' was asked to stop and is saved; the same command goes on with it")
 
-    def _score(self, config: Config) -> None:
+    def score(self, config: Config) -> None:
+        """Score what is trained so far, and leave the mark.
+
+        Raises:
+            SightwordError: a set is broken, or the disk is full.
+        """
         from sightword.evaluation.run import evaluate_all
         from sightword.training.model import load_model
 
@@ -113,7 +119,7 @@ def finished(out: Path, work: Work) -> bool:
     if mark["weights_hash"] != file_digest(out / WEIGHTS)[:16]:
         return False
     there = {(s.dataset, s.split, s.task) for s in read_scores(out) if s.weights_hash == mark["weights_hash"]}
-    return {(dataset, split, task) for dataset, split, task in mark["scored"]} <= there
+    return {tuple(one) for one in mark["scored"]} <= there
 
 
 def begun(out: Path) -> bool:
@@ -127,11 +133,11 @@ def tidy(out: Path) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _read(path: Path) -> dict[str, list[str]] | None:
+def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        return read if {"places", "tasks", "weights_hash", "scored"} <= set(read) else None
+        return dict(read) if {"places", "tasks", "weights_hash", "scored"} <= set(read) else None
     except ValueError:
         return None  # whatever it was, it is made again

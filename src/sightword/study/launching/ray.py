@@ -27,7 +27,7 @@ class Ray(Launcher):
     """
 
     address: str = ""
-    gpus: float = 1.0
+    gpus: float | int = 1
     cpus: int = 8
 
     def __post_init__(self) -> None:

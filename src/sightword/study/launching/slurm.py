@@ -41,7 +41,7 @@ class Slurm(Launcher):
     """
 
     folder: Path
-    hours: float = 24.0
+    hours: float | int = 24
     gpus: int = 1
     cpus: int = 8
     parallel: int = 64
