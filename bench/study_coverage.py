@@ -20,7 +20,7 @@ from _simulated import ALL, ARMS, Truth, study, truth
 
 from sightword.study.analysis.answers import ArmAnswer
 from sightword.study.analysis.crossovers import crossover
-from sightword.study.analysis.gain_curves import gain_curve
+from sightword.study.analysis.gain_curves import GainCurve, gain_curve
 from sightword.study.analysis.gains import change, corrected, gains
 from sightword.study.analysis.grids import Grid, grids, pairs
 from sightword.study.analysis.laws import laws
@@ -74,7 +74,7 @@ def one(random: np.random.Generator, family: str, seeds: int, with_laws: bool = 
     known = truth(random, family, seeds)
     (grid,) = grids(study(random, known), ARMS)
     row = judged(known, grid)
-    return row | judged_laws(known, grid) if with_laws else row
+    return row | widths(known, grid) | judged_laws(known, grid) if with_laws else row
 
 
 def judged(known: Truth, grid: Grid) -> Row:
@@ -92,12 +92,24 @@ def judged(known: Truth, grid: Grid) -> Row:
         "wrong_sign": any(wrong),
     }
     for times in BEYOND:
-        interval, value = arm.at(known.sizes[-1] * times), float(known.gain(known.sizes[-1:] * times)[0])
-        row |= {f"gain_{times:.0f}x": interval.low <= value <= interval.high}
-        row |= {f"gain_{times:.0f}x_width": interval.high - interval.low}
+        size = known.sizes[-1:] * times
+        row[f"gain_{times:.0f}x"] = _inside(curve, size, float(known.gain(size)[0]))
     for at in crossings[:1]:
-        row["at_crossing"] = 0.025 <= float(curve.above(np.array([at]))[0]) <= 0.975
+        row["at_crossing"] = _inside(curve, np.array([at]), 0.0)
     return row | judged_crossover(known, arm, crossings)
+
+
+def widths(known: Truth, grid: Grid) -> Row:
+    """How wide the predicted gains' intervals are."""
+    curve = gain_curve(pairs(grid, ARMS[1]))
+    assert curve is not None
+    found = {times: curve.interval(float(known.sizes[-1] * times)) for times in BEYOND}
+    return {f"gain_{times:.0f}x_width": interval.high - interval.low for times, interval in found.items()}
+
+
+def _inside(curve: GainCurve, size: np.ndarray, value: float) -> bool:
+    """Whether the curve's 95 % interval holds a value."""
+    return 0.025 <= float(curve.above(size, value)[0]) <= 0.975
 
 
 def judged_crossover(known: Truth, arm: ArmAnswer, crossings: list[float]) -> Row:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
-from scipy import special, stats
+from scipy import special
 
 from sightword.statistics import Interval
 from sightword.study.analysis.gains import examples_covariance, seed_spread
@@ -127,7 +127,7 @@ def _fit(
     free: float,
 ) -> GainCurve:
     """Every setting's fit and weight; the seeds' noise spreads as `free` degrees of freedom leave it."""
-    noises = free / stats.chi2.ppf((np.arange(NOISES) + 0.5) / NOISES, free)
+    noises = free / (2 * special.gammaincinv(free / 2, (np.arange(NOISES) + 0.5) / NOISES))  # of chi-square
     shapes = np.arange(len(_KEPT))
     settings = Settings(*(one.ravel() for one in np.meshgrid(shapes, STEEP, noises, indexing="ij")))
     t = _warped(_decades(sizes, sizes))

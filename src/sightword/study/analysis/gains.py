@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy import stats
+from scipy import special
 
 from sightword.statistics import Interval, holm
 from sightword.study.analysis.grids import Pairs
@@ -163,7 +163,7 @@ def change(table: Pairs) -> Change | None:
     # Sizes' variances are drawn towards each other, so their freedom is that of all seeds together at most.
     free = min(float((counts[used] - 1).sum()), float(seeds.sum() ** 2 / (seeds**2 / spread.df).sum()))
     error, df = _summed(examples, float(seeds.sum()), table.units, free)
-    half = float(stats.t.isf(LEVEL / 2, df)) * error
+    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
     return Change(Interval(value, value - half, value + half))
 
 
@@ -179,7 +179,7 @@ def _gain(
 ) -> Gain:
     value = float(seen.mean())
     error, free = _summed(examples, seeds, table.units, df)
-    half = float(stats.t.isf(LEVEL / 2, free)) * error
+    half = float(special.stdtrit(free, 1 - LEVEL / 2)) * error
     return Gain(
         *(table.objective, table.baseline, size, Interval(value, value - half, value + half)),
         error=error,
@@ -187,7 +187,7 @@ def _gain(
         examples_error=float(np.sqrt(examples)),
         seeds_error=float(np.sqrt(seeds)) if len(seen) > 1 else None,
         seeds=len(seen),
-        p=float(2 * stats.t.sf(abs(value) / error, free)),
+        p=float(2 * special.stdtr(free, -abs(value) / error)),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
-from scipy import stats
+from scipy import special
 
 from sightword.study.analysis.gains import deviations, examples_covariance, seed_spread
 from sightword.study.analysis.grids import Grid
@@ -157,7 +157,7 @@ def _seed_draws(
     counts = np.isfinite(errors).sum(1)
     moved = np.einsum("rijk,ij,jk->ri", multiples, np.sqrt(weights), apart) / np.sqrt(counts)
     free = float((counts - 1).sum())
-    return moved * np.sqrt(free / stats.chi2.ppf(share, free))[:, None]
+    return moved * np.sqrt(free / (2 * special.gammaincinv(free / 2, share)))[:, None]
 
 
 def _example_draws(grid: Grid, generator: np.random.Generator, draws: int) -> Float64[np.ndarray, "r a i"]:
