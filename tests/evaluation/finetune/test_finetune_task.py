@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -65,15 +66,30 @@ def test_same_seed_same_numbers_and_another_seed_others(benchmark_of_colours: Be
         assert not equal(answered(task, model, benchmark_of_colours), first)
 
 
+Whole = Callable[[str], tuple[Model, Benchmark, Answer]]
+
+
+@pytest.fixture(scope="module")
+def whole_of(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A tower by its name, what it is fine-tuned on, and what comes of that when nobody disturbs it."""
+    few = colours(tmp_path_factory.mktemp("few"), each=5)
+
+    @cache
+    def found(name: str) -> tuple[Model, Benchmark, Answer]:
+        model = model_of(TOWERS[name])
+        return model, few, answered(FineTune(quick(3), factors=(1.0, 0.3)), model, few)
+
+    return found
+
+
 @pytest.mark.parametrize(
     ("name", "dies_at"), [("vit", 1), ("vit", 3), ("vit", 8), ("resnet", 5), ("resnet", 9)]
 )
 def test_a_killed_one_goes_on_to_the_same_numbers(
-    name: str, dies_at: int, benchmark_of_colours: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, dies_at: int, whole_of: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = model_of(TOWERS[name])
+    model, few, whole = whole_of(name)
     task = FineTune(quick(3), factors=(1.0, 0.3))
-    whole = answered(task, model, benchmark_of_colours)
     saves = 0
     save: Callable[..., None] = Keeper.save
 
@@ -87,10 +103,10 @@ def test_a_killed_one_goes_on_to_the_same_numbers(
     monkeypatch.setattr(Keeper, "due", lambda self: self.path is not None)
     monkeypatch.setattr(Keeper, "save", dying)
     with pytest.raises(KeyboardInterrupt):
-        answered(task, model, benchmark_of_colours, tmp_path)
+        answered(task, model, few, tmp_path)
     assert list(tmp_path.glob("*.unfinished.safetensors"))
     saves = 100
-    again = answered(task, model, benchmark_of_colours, tmp_path)
+    again = answered(task, model, few, tmp_path)
     assert equal(again, whole)
     assert saves - 100 == 9 - dies_at  # three trainings of three epochs, none done twice
 
