@@ -10,7 +10,7 @@ from colour_sets import COLOURS, ColourModel, write_folder
 
 from sightword.evaluation.benchmarks import Benchmark, Labels, open_benchmark
 from sightword.evaluation.features import FeatureStore
-from sightword.evaluation.few_shot import UNSWEPT, FewShot, learn, places, starts
+from sightword.evaluation.few_shot import GAIN, UNSWEPT, FewShot, learn, places, share_of_text, starts
 
 
 @pytest.fixture
@@ -109,9 +109,72 @@ def test_with_nothing_to_learn_the_text_decides() -> None:
     labels = np.tile(np.arange(3), 8)
     offset = 10 * torch.nn.functional.one_hot(torch.from_numpy(labels), 3).float()
     noise = generator.standard_normal((24, 20)).astype(np.float32)
-    fitted, strength = learn(noise, labels, np.repeat(np.arange(8), 3), offset)
+    fitted, strength, share = learn(noise, labels, np.repeat(np.arange(8), 3), offset)
     asked = generator.standard_normal((300, 20)).astype(np.float32)
     of = generator.integers(0, 3, 300)
-    told = 10 * torch.nn.functional.one_hot(torch.from_numpy(of), 3).float()
+    told = share * 10 * torch.nn.functional.one_hot(torch.from_numpy(of), 3).float()
     assert (fitted.scores(asked, 3, told).argmax(1).numpy() == of).mean() > 0.99
     assert strength < 1e-2
+
+
+def naive_share(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """By trying ten thousand shares, one example at a time: the likeliest, and the nats that it gains."""
+    shares = np.linspace(0.0, 1.0, 10_001)
+    total = np.zeros_like(shares)
+    for row, label in zip(logits.astype(np.float64), labels, strict=True):
+        scaled = shares[:, None] * (row - row[label])
+        total -= np.log(np.exp(scaled).sum(axis=1))
+    return float(shares[total.argmax()]), float(total.max() - total[0])
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.5, 2.0, 30.0])
+def test_the_share_of_the_text_is_the_likeliest_one(truth: float) -> None:
+    generator = np.random.default_rng(int(10 * truth))
+    for n in (5, 40, 200):
+        labels = generator.integers(0, 5, n)
+        logits = generator.standard_normal((n, 5)) * 6.0
+        logits[np.arange(n), labels] += truth
+        expected, gain = naive_share(logits, labels)
+        found = share_of_text(torch.from_numpy(logits), labels)
+        assert found == pytest.approx(expected if gain > GAIN else 0.0, abs=3e-4)
+
+
+def test_text_at_chance_is_taken_in_one_draw_of_forty_four() -> None:
+    generator = np.random.default_rng(3)
+    taken = [
+        share_of_text(torch.from_numpy(20.0 * generator.standard_normal((40, 8))), np.arange(40) % 8) > 0
+        for _ in range(400)
+    ]
+    assert 0.002 < np.mean(taken) < 0.05
+
+
+def few(shots: int, known: float, informed: float, seed: int) -> tuple[float, float]:
+    """The accuracy of what is learned of twelve classes from nothing, and from text.
+
+    `known` is how far apart the classes' features lie, `informed` how much the text's logits, which are sure
+    of themselves as a hundred times a cosine is, lean to the right class.
+    """
+    generator = np.random.default_rng(seed)
+    centres = known * generator.standard_normal((12, 30))
+    labels = np.concatenate([np.tile(np.arange(12), shots), generator.integers(0, 12, 600)])
+    features = (centres[labels] + generator.standard_normal((len(labels), 30))).astype(np.float32)
+    logits = 8.0 * generator.standard_normal((len(labels), 12))
+    logits[np.arange(len(labels)), labels] += informed
+    told, n = torch.from_numpy(logits).float(), 12 * shots
+    accuracy = []
+    for offset in (None, told):
+        place = np.repeat(np.arange(shots), 12)
+        found = learn(features[:n], labels[:n], place, None if offset is None else offset[:n])
+        scores = found.fitted.scores(features[n:], 12, None if offset is None else found.share * offset[n:])
+        accuracy.append(float((scores.argmax(dim=1).numpy() == labels[n:]).mean()))
+    return accuracy[0], accuracy[1]
+
+
+@pytest.mark.parametrize(("shots", "seeds"), [(1, 20), (4, 3)])
+def test_text_at_chance_costs_nothing_and_good_text_helps(shots: int, seeds: int) -> None:
+    """Sure and wrong logits, a hundred times a cosine, would leave one shot near chance."""
+    nothing, bad = np.mean([few(shots, 0.6, 0.0, seed) for seed in range(seeds)], axis=0)
+    assert nothing > 0.3
+    assert bad > nothing - 0.03
+    nothing, good = np.mean([few(shots, 0.25, 14.0, seed) for seed in range(seeds)], axis=0)
+    assert good > nothing + 0.1

@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from sightword.evaluation import logistic
+from sightword.evaluation import curvature, logistic
+from sightword.evaluation.curvature import scaled, whitened
 from sightword.evaluation.logistic import Logistic, moments
 
 
@@ -99,3 +100,63 @@ def test_absent_classes_are_impossible() -> None:
     scores = Logistic(known, 2 * labels).fit(0.1).scores(known, 3)
     assert (scores[:, 1] == -torch.inf).all()
     torch.testing.assert_close(scores.exp().sum(1), torch.ones(80, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("strength", [1e-4, 1.0])
+def test_the_curvature_of_a_sample_leads_to_the_same_optimum(
+    strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, labels = tilted(900, 12, 3, 6)
+    monkeypatch.setattr(curvature, "WORTH", 0)
+    alone = Logistic(known, labels).fit(strength).scores(known, 3).exp()
+    monkeypatch.setattr(curvature, "WORTH", 100)
+    monkeypatch.setattr(logistic, "SAMPLE", 300)
+    monkeypatch.setattr(logistic, "ROWS", 256)
+    together = Logistic(known, labels).fit(strength)
+    assert together.left < 1e-4
+    torch.testing.assert_close(together.scores(known, 3).exp(), alone, atol=2e-4, rtol=0)
+    x, _ = standard(known, known)
+    weights, bias = newton(x, labels, 3, strength)
+    logits = x @ weights.T + bias
+    expected = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+    np.testing.assert_allclose(together.scores(known, 3).exp().numpy(), expected, atol=2e-4)
+
+
+def test_whitened_coordinates_make_the_curvature_one() -> None:
+    """The Hessian from its formula, entry by entry, seen through the coordinates, is the identity."""
+    generator = np.random.default_rng(0)
+    x = np.hstack([generator.standard_normal((60, 2)), np.ones((60, 1))]).astype(np.float32)
+    p = generator.dirichlet(np.ones(3), 60)
+    variance, penalty = np.array([2.0, 0.5, 1.0]), 0.3
+    hessian = np.zeros((9, 9))
+    for i, a, j, b in np.ndindex(3, 3, 3, 3):
+        data = np.mean(p[:, i] * ((i == j) - p[:, j]) * x[:, a] * x[:, b])
+        together = variance[a] / 9 if a == b else 0.0  # all classes alike: stiffened
+        own = penalty if (i, a) == (j, b) and a < 2 else 0.0
+        hessian[3 * i + a, 3 * j + b] = data + together + own
+    found = whitened(
+        torch.from_numpy(x), torch.from_numpy(p.T.astype(np.float32)), torch.from_numpy(variance), penalty
+    )
+    columns = torch.stack([found.at(unit).view(-1) for unit in torch.eye(9, dtype=torch.float64)], dim=1)
+    np.testing.assert_allclose(columns.T @ hessian @ columns, np.eye(9), atol=1e-4)
+
+
+def test_coordinates_go_there_and_back_and_turn_gradients() -> None:
+    generator = torch.Generator().manual_seed(0)
+    theta, gradient = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    variance = torch.tensor([3.0, 2.0, 0.1, 1.0], dtype=torch.float64)
+    rows, likely = torch.randn(50, 4, generator=generator), torch.rand(3, 50, generator=generator)
+    for coordinates in (scaled(variance, 3, 0.1), whitened(rows, likely / likely.sum(0), variance, 0.1)):
+        place = coordinates.of(theta)
+        torch.testing.assert_close(coordinates.at(place), theta)
+        torch.testing.assert_close(coordinates.slope(gradient) @ place, (gradient * theta).sum())
+
+
+def test_many_examples_are_fitted_by_their_offset_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the curvature of a sample and logits to start from, as without."""
+    known, labels = tilted(600, 8, 3, 8)
+    offset = torch.from_numpy(np.random.default_rng(1).standard_normal((600, 3))).float()
+    by_sample = Logistic(known, labels, offset).fit(0.01).scores(known, 3, offset)
+    monkeypatch.setattr(curvature, "WORTH", 0)
+    alone = Logistic(known, labels, offset).fit(0.01).scores(known, 3, offset)
+    torch.testing.assert_close(by_sample.exp(), alone.exp(), atol=2e-4, rtol=0)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from sightword.errors import SightwordError
@@ -33,6 +34,7 @@ from sightword.training.records import digest
 SHOTS = (1, 2, 4, 8, 16)
 DRAWS = 5
 FOLDS = 4
+GAIN = 2.0  # nats of log-likelihood that one fitted number must bring
 AMONG = STRENGTHS[::2]
 Logits = Float[Tensor, "n c"]
 
@@ -57,9 +59,13 @@ class Shots:
 class FewShot(Task):
     """The linear probe on few labels, from nothing and, where there is a text tower, from the class names.
 
-    From the class names: what is learned is added to the logits of zero-shot classification, so that the
-    penalty draws towards those. The strength is chosen by cross-validation in the labelled examples alone;
-    one example a class leaves nothing to choose on, and takes a fixed one. Classes with fewer give all.
+    From the class names: what is learned is added to a share of the logits of zero-shot classification, so
+    that the penalty draws towards those. The share is the one that makes the labels likeliest before anything
+    is learned, and zero unless that is shown (`share_of_text`) and cross-validation is more often right with
+    it: logits that are sure and wrong would have to be unlearned first, which few labels and a penalty
+    cannot. The strength is chosen by cross-validation in the labelled examples alone, too; one example a
+    class leaves nothing to choose on, and takes a fixed one.
+    Classes with fewer give all.
 
     Args:
         shots: labels a class.
@@ -92,7 +98,12 @@ class FewShot(Task):
         }
         if "text" not in starts(model, test):
             return facts
-        return {**facts, "zeroshot_scale": SCALE, "prompts_hash": digest(repr(prompts_of(test)))}
+        return {
+            **facts,
+            "zeroshot_scale": f"likeliest for the shots, up to {SCALE:g}; 0 unless it gains {GAIN:g} nats",
+            "zeroshot_taken": "where the folds are more often right with it; of one shot always",
+            "prompts_hash": digest(repr(prompts_of(test))),
+        }
 
     def answer(self, features: FeatureStore, test: LabelledSet, train: LabelledSet | None) -> Answer:
         assert train is not None
@@ -117,7 +128,10 @@ class FewShot(Task):
             _table(test.keys_of(asked.rows), truth, clusters, right),
             test.probed.names,
             {
-                "c": {c.metric: [said[c, d][1] for d in draws] for c in curves},
+                "c": {c.metric: [said[c, d][1].strength for d in draws] for c in curves},
+                "zeroshot_share": {
+                    c.metric: [said[c, d][1].share for d in draws] for c in curves if c.start == "text"
+                },
                 **_too_few(test.probed.names, counts, self.settings.shots),
             },
         )
@@ -155,24 +169,56 @@ def places(labels: Of, rows: Int64[np.ndarray, " n"], draw: int) -> Int64[np.nda
     return found
 
 
-def learn(
-    known: Known, labels: Of, place: Int64[np.ndarray, " n"], offset: Logits | None
-) -> tuple[Fitted, float]:
-    """A classifier of a few labelled examples, and the strength that cross-validation in them chose.
+class Learned(NamedTuple):
+    """A classifier of few labels, the strength it was learned with, and its share of the text's logits."""
+
+    fitted: Fitted
+    strength: float
+    share: float
+
+
+def learn(known: Known, labels: Of, place: Int64[np.ndarray, " n"], offset: Logits | None) -> Learned:
+    """A classifier of a few labelled examples, with the strength that cross-validation in them chose.
 
     Args:
         known: their features.
         labels: their classes.
         place: of each in its class; folds are made by it, so that each holds examples of every class.
-        offset: logits that learning starts from.
+        offset: logits of which learning starts from a share.
     """
-    folds = min(int(place.max()) + 1, FOLDS)
-    strength = UNSWEPT if folds < 2 else _best(known, labels, place % folds, offset)
-    return Logistic(known, labels, offset).fit(strength), strength
+    share, folds = 0.0 if offset is None else share_of_text(offset, labels), min(int(place.max()) + 1, FOLDS)
+    strength = UNSWEPT
+    if folds > 1:
+        among = dict.fromkeys((0.0, share))
+        tried = {
+            s: _best(known, labels, place % folds, None if offset is None else s * offset) for s in among
+        }
+        share = max(among, key=lambda s: (tried[s][1], -s))
+        strength = tried[share][0]
+    start = None if offset is None else share * offset
+    return Learned(Logistic(known, labels, start).fit(strength), strength, share)
 
 
-def _best(known: Known, labels: Of, fold: Int64[np.ndarray, " n"], offset: Logits | None) -> float:
-    """The strongest penalty among those that are right most often about the fold that was left out."""
+def share_of_text(logits: Logits, labels: Of) -> float:
+    """The share, from 0 to 1, of these logits that makes the labels likeliest.
+
+    The logits know nothing of the labels, so one number fitted to few of them is hardly overfitted. Where it
+    does not make them likelier by two nats, which logits at chance do in one draw of forty-four (Wilks'
+    theorem), it is 0.
+    """
+    own = torch.from_numpy(labels)[:, None]
+
+    def loss(share: float) -> float:
+        return -float((share * logits.double()).log_softmax(dim=1).gather(1, own).sum())
+
+    found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-4})
+    return float(found.x) if found.fun < loss(0.0) - GAIN else 0.0
+
+
+def _best(
+    known: Known, labels: Of, fold: Int64[np.ndarray, " n"], offset: Logits | None
+) -> tuple[float, int]:
+    """The strongest penalty among those most often right about the fold that was left out; how often."""
     right = dict.fromkeys(AMONG, 0)
     for left_out in range(int(fold.max()) + 1):
         out = fold == left_out
@@ -181,29 +227,30 @@ def _best(known: Known, labels: Of, fold: Int64[np.ndarray, " n"], offset: Logit
         for strength in AMONG:
             scores = model.fit(strength, ROUGH).scores(known[out], int(labels.max()) + 1, asked)
             right[strength] += int((scores.argmax(dim=1).numpy() == labels[out]).sum())
-    return max(right, key=lambda c: (right[c], -c))
+    best = max(right, key=lambda c: (right[c], -c))
+    return best, right[best]
 
 
 def _said(
     features: FeatureStore, test: LabelledSet, train: LabelledSet, curve: Curve, draw: int
-) -> tuple[Int64[np.ndarray, " n"], float]:
-    """What a classifier of few labels says of each test picture, and the strength it was learned with."""
+) -> tuple[Int64[np.ndarray, " n"], Learned]:
+    """What a classifier of few labels says of each test picture, and the classifier."""
     assert train.probed is not None
     asked, classes = features.of(test, "pooled"), len(train.probed.names)
     text = curve.start == "text"
     prompts = digest(repr(prompts_of(test))) if text else ""
-    fitted, strength = features.once(
+    learned = features.once(
         f"few shots {curve} {draw} {train.data_hash} {prompts}",
         lambda: _learned(features, train, curve, draw, zero_shot(features, train, test) if text else None),
     )
-    offset = zero_shot(features, test, test) if text else None
-    scores = fitted.scores(asked.values["pooled"], classes, offset)
-    return scores.argsort(dim=1, descending=True, stable=True)[:, 0].numpy(), strength
+    offset = learned.share * zero_shot(features, test, test) if text else None
+    scores = learned.fitted.scores(asked.values["pooled"], classes, offset)
+    return scores.argsort(dim=1, descending=True, stable=True)[:, 0].numpy(), learned
 
 
 def _learned(
     features: FeatureStore, train: LabelledSet, curve: Curve, draw: int, offset: Logits | None
-) -> tuple[Fitted, float]:
+) -> Learned:
     assert train.probed is not None
     found = features.of(train, "pooled")
     labels = train.probed.of[found.rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
@@ -20,6 +21,35 @@ from sightword.words import Encoded, ImageFacts
 def norm_for(kind: str, channels: int) -> BatchNorm2d | nn.GroupNorm:
     """Batch norm over all processes' rows, or group norm with at most 32 groups (arXiv 1803.08494)."""
     return BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def normed(conv: nn.Conv2d, norm: nn.Module, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
+    """`norm(conv(x))`. Where nothing is learned a batch norm goes into the kernels, which saves a pass."""
+    folded = None if norm.training or torch.is_grad_enabled() else _folded(conv, norm)
+    if folded is None:
+        answer: Tensor = norm(conv(x))
+        return answer
+    return F.conv2d(x, *folded, conv.stride, conv.padding)
+
+
+def _folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """Kernels and bias of a convolution that does what it and its batch norm do; None for other norms."""
+    if not isinstance(norm, BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+        return None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+
+class InPairs(nn.Sequential):
+    """Modules one after another; a convolution and the norm that follows it are computed by `normed`."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
+        """The last module's answer. Convolutions have no bias, as a norm follows."""
+        left = list(self)
+        while left:
+            first = left.pop(0)
+            x = normed(first, left.pop(0), x) if isinstance(first, nn.Conv2d) else first(x)
+        return x
 
 
 def refuse_hiding(hidden: Tensor | None, what: str) -> None:
@@ -44,13 +74,13 @@ class Basic(Layer):
         shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
         if channels != out:
             shortcut += [nn.Conv2d(channels, out, 1, bias=False), norm_for(norm, out)]
-        self.shortcut = nn.Sequential(*shortcut)
+        self.shortcut = InPairs(*shortcut)
 
     @economical
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """One residual step."""
-        y = self.act(self.norm1(self.conv1(x)))
-        return self.act(self.norm2(self.conv2(y)) + self.shortcut(x))
+        y = self.act(normed(self.conv1, self.norm1, x))
+        return self.act(normed(self.conv2, self.norm2, y) + self.shortcut(x))
 
 
 class ResNet(ImageTower):
@@ -82,7 +112,7 @@ class ResNet(ImageTower):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @staticmethod
-    def _stem(config: ImageTowerConfig) -> nn.Sequential:
+    def _stem(config: ImageTowerConfig) -> InPairs:
         stride = config.patch_size // 2 ** (len(config.layers) - 1)
         strides = [2] * int(math.log2(stride)) or [1]
         parts: list[nn.Module] = []
@@ -90,7 +120,7 @@ class ResNet(ImageTower):
             channels = 3 if i == 0 else config.width
             parts += [nn.Conv2d(channels, config.width, 3, step, padding=1, bias=False)]
             parts += [norm_for(config.norm, config.width), nn.ReLU(inplace=True)]
-        return nn.Sequential(*parts)
+        return InPairs(*parts)
 
     @staticmethod
     def _stages(config: ImageTowerConfig) -> nn.Sequential:
