@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightword.cli import commands, data, plan
+from sightword.cli import commands, data, plan, study
 from sightword.cli import flags as given
 from sightword.cli.plan_flags import Plan
+from sightword.cli.study_flags import Study
 from sightword.config import Config, override
 from sightword.errors import LonelyError, SightwordError
 
@@ -178,6 +179,7 @@ def _parts(text: str) -> list[str]:
 
 _COMMANDS: dict[type, Callable[..., None]] = {
     Plan: plan.run,
+    Study: study.run,
     given.Train: _train,
     given.Evaluate: _evaluate,
     given.Report: _report,

@@ -11,6 +11,7 @@ from sightword.cli import usage
 from sightword.cli.data_flags import DATA_COMMANDS
 from sightword.cli.flags import Compare, Demo, Evaluate, Report, Train
 from sightword.cli.plan_flags import Plan
+from sightword.cli.study_flags import Study
 from sightword.errors import unknown
 
 _COMMANDS: dict[str, type] = {
@@ -20,6 +21,7 @@ _COMMANDS: dict[str, type] = {
     "evaluate": Evaluate,
     "report": Report,
     "compare": Compare,
+    "study": Study,
     **{f"data {name}": kind for name, kind in DATA_COMMANDS.items()},
 }
 _ABOUT = """\

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, UseAppendAction
 
-from sightword.cli.flags import MachineFlags, Number, PairsFlags, TableFlags, Train, Whole, arg
+from sightword.cli.flags import LearningFlags, MachineFlags, Number, PairsFlags, TableFlags, Train, Whole, arg
 
 Switch = FlagCreatePairsOff[bool]
 
@@ -70,8 +70,10 @@ class CarryingFlags:
     """this machine with all its GPUs, a cluster by submitit, or one by Ray"""
     slots: Whole = None
     """runs at once on this machine (default: one for each GPU, or each core)"""
+    gpu: Annotated[str, arg(metavar="NAME")] = "h100"
+    """what slurm's or ray's GPUs are, for the plan (see sightword plan)"""
     cluster: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
-    """for slurm and ray, such as slurm_partition=gpu, timeout_min=240"""
+    """for slurm: hours, gpus, cpus, parallel, and whatever sbatch takes; for ray: address, gpus, cpus"""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Study:
 
     sightword study --data pairs.csv --out studies/mine
     sightword study --data pairs.csv --out studies/mine --plan
+    sightword study --out studies/mine
     sightword study --data 'cc/{000..110}.tar' --objectives "clip; clip + simclr; clip + mae" \
 --sizes 1e4,1e5,1e6,all --models vit-s16 --seeds 5 --out studies/cc --yes
     """
@@ -88,6 +91,8 @@ class Study:
     """where runs, study.html, figures and tables go; called again, it goes on, and may have grown"""
     plan: Annotated[Switch, arg()] = False
     """say what it would take, and stop"""
+    page: Annotated[Switch, arg()] = False
+    """write the page of what is finished so far, and stop"""
     yes: Annotated[Switch, arg()] = False
     """do not ask before more than an hour"""
     pairs: OmitArgPrefixes[PairsFlags] = field(default_factory=PairsFlags)
@@ -100,7 +105,6 @@ class Study:
 
     def as_train(self) -> Train:
         """What every run has alike, as the flags of `sightword train`."""
-        from sightword.cli.flags import LearningFlags
 
         learning = LearningFlags(lr=self.run.lr, wd=self.run.wd, warmup=self.run.warmup)
         return Train(

@@ -14,6 +14,7 @@ from sightword.study.design import Study
 from sightword.training.checks import total_steps
 from sightword.training.counting import sample_flops
 
+RUNS, TRIALS = PLACES = ("runs", "trials")  # folders of a study
 TRIAL_SEED = 1_000_003  # added to the first seed: learning rates are chosen on parts that no cell learns from
 
 
@@ -33,8 +34,8 @@ class Cell:
         """Where it lies within the study. Trials lie apart."""
         own = f"{self.arm.folder}{'' if self.budget == 'samples' else '@equal-flops'}"
         if self.lr:
-            return f"trials/{self.model}/{self.arm.folder}/lr{self.lr:g}"
-        return f"runs/{self.model}/{self.size}/seed{self.seed}/{own}"
+            return f"{TRIALS}/{self.model}/{self.arm.folder}/lr{self.lr:g}"
+        return f"{RUNS}/{self.model}/{self.size}/seed{self.seed}/{own}"
 
 
 Rates = Mapping[tuple[str, Arm], float]  # the learning rate that an arm of a model chose

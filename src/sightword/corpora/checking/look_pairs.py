@@ -64,11 +64,11 @@ def readable(
         tick: told of each pair.
         forgiven: other errors of a source that make a sample bad, where they do not end the job.
     """
-    pairs = context.sources[job.source][1]
+    pairs, bad_ones = context.sources[job.source][1], (BadSample, *forgiven)
     for number in range(job.start, job.stop):
         try:
             sample = pairs[number]
-        except (BadSample, *forgiven) as error:
+        except bad_ones as error:
             bad = error if isinstance(error, BadSample) else BadSample(f"sample {number}", str(error))
             look.unreadable(bad)
         else:
