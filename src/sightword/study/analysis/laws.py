@@ -5,7 +5,9 @@
 For a given c the law is linear, so a and b have a closed form (variable projection, Golub and Pereyra 1973)
 and the only search is over a grid of c, for all bootstrap samples at once. The loss is Huber's (1964,
 k = 1.345) of residuals in units of the seeds' spread, by reweighting. Where few sizes do not tell a from c,
-the bootstrap samples run through all that fit, and the bands are wide.
+the bootstrap samples run through all that fit, and the bands are wide. They hold the truth only where the arm
+does follow such a law (`bench/study_coverage.py` measures it), so no verdict rests on them: what is said of
+gains comes from the gain's own curve.
 """
 
 from __future__ import annotations
