@@ -1,4 +1,4 @@
-"""Where nothing is learned a batch norm goes into the convolution before it: the same numbers, a pass less."""
+"""Where nothing is learned a batch norm goes into the convolution before it: the same numbers, sooner."""
 
 from __future__ import annotations
 

@@ -64,8 +64,7 @@ class FewShot(Task):
     is learned, and zero unless that is shown (`share_of_text`) and cross-validation is more often right with
     it: logits that are sure and wrong would have to be unlearned first, which few labels and a penalty
     cannot. The strength is chosen by cross-validation in the labelled examples alone, too; one example a
-    class leaves nothing to choose on, and takes a fixed one.
-    Classes with fewer give all.
+    class leaves nothing to choose on, and takes a fixed one. Classes with fewer give all.
 
     Args:
         shots: labels a class.
