@@ -91,7 +91,8 @@ def measured(study: Study, out: Path, launcher: Local, work: Work) -> dict[tuple
 
 
 _NAMES = tuple(Speed.__dataclass_fields__)
-_SCORED = ("score_seconds", "score_bytes", "feature_bytes")
+_BYTES = ("score_bytes", "feature_bytes")
+_SCORED = ("score_seconds", *_BYTES)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Pilot:
             rows = [_read(Path(config.out)) for config in configs]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+        means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+        return {name: round(mean) if name in _BYTES else mean for name, mean in means.items()}
 
 
 @dataclass(frozen=True)
