@@ -37,7 +37,7 @@ class Linear(Learner):
     def protocol(self, model: Encoder, test: LabelledSet, train: LabelledSet | None) -> dict[str, Any]:
         sweep = {
             "loss": "multinomial logistic",
-            "solver": "lbfgs, preconditioned, to a gradient of 1e-5",
+            "solver": f"lbfgs, preconditioned, to a gradient of 1e-5; candidates {ROUGH:g}",
             "standardised": True,
             "patience": PATIENCE,
             "patient_from": ALWAYS,
