@@ -111,6 +111,14 @@ def test_trials_are_runs_of_their_own(tmp_path: Path) -> None:
     assert sum("learning rates" in line for line in made.lines()) == 2
 
 
+def test_trials_are_finished_by_what_trials_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = study(tmp_path, lrs=(1e-3, 1e-2), held_out=8)
+    monkeypatch.setattr(room, "finished", lambda out, work: work.tasks == ("retrieval",))
+    trial = Work(("validation",), ("retrieval",))
+    made = plan(some, tmp_path, WORK, speeds(some), MEASURED, 2, trial)
+    assert {(row.trial, row.finished == row.runs) for row in made.rows} == {(True, True), (False, False)}
+
+
 def test_disk_is_what_stays_and_what_lies_there_at_once(tmp_path: Path) -> None:
     some = study(tmp_path, budgets=("samples",), sizes=(16,))
     all_cells = list(cells(some))

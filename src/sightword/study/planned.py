@@ -137,7 +137,9 @@ class OnDevice:
 MEASURED = "measured here by the pilot"
 
 
-def plan(study: Study, out: Path, work: Work, speeds: Speeds, basis: str, at_once: int) -> Planned:
+def plan(
+    study: Study, out: Path, work: Work, speeds: Speeds, basis: str, at_once: int, trial: Work | None = None
+) -> Planned:
     """Plan what is left of a study.
 
     Args:
@@ -147,6 +149,7 @@ def plan(study: Study, out: Path, work: Work, speeds: Speeds, basis: str, at_onc
         speeds: of each model and arm: `timing.measured`, or `OnDevice.speeds`.
         basis: how these were found, for people.
         at_once: runs at the same time.
+        trial: what a trial of a learning rate is; None: as a run.
 
     Raises:
         SightwordError: records of a run there are spoilt, or an arm and a model do not fit.
@@ -155,7 +158,8 @@ def plan(study: Study, out: Path, work: Work, speeds: Speeds, basis: str, at_onc
     for cell in (*trials(study), *cells(study)):
         row = _row(study, cell)
         key = (row.trial, row.model, row.size, row.arm, row.budget)
-        hours = _hours_left(study, cell, out, work, speeds[cell.model, cell.arm])
+        own = (trial or work) if cell.lr else work
+        hours = _hours_left(study, cell, out, own, speeds[cell.model, cell.arm])
         left += [(cell, hours)] if hours else []
         state = "finished" if not hours else "begun" if begun(out / cell.folder) else ""
         rows[key] = _more(rows.get(key, row), row, state, hours)

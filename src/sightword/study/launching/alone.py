@@ -12,6 +12,8 @@ from sightword.config import Config
 from sightword.study.launching.launcher import Work
 from sightword.training.child import failure_of, start
 
+_AWAKE = 0.5  # seconds
+
 
 @dataclass
 class Alone:
@@ -33,7 +35,8 @@ class Alone:
         os.chdir(self.folder)
         self.child = start(self.work, config, self.threads)
         try:
-            self.child.join()
+            while self.child.is_alive():  # Ray's cancelling wakes nobody: it is seen between two waits
+                self.child.join(_AWAKE)
         finally:  # cancelled: by KeyboardInterrupt
             self.child.terminate()
             self.child.join()
