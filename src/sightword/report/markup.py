@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import final
 
-_VOID = frozenset({"img", "br", "meta", "link", "hr", "image", "use", "circle", "line", "rect", "path"})
+_VOID = frozenset(
+    {"img", "br", "meta", "link", "hr", "input", "image", "use", "circle", "line", "rect", "path"}
+)
 
 
 @final

@@ -21,19 +21,20 @@ DASHES = 6
 _APART = 12.5  # between two labels
 _TICKS = 6  # at most, along a logarithmic axis
 _MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+Number = int | float
 
 
 @dataclass(frozen=True)
 class Scale:
     """Where values lie between two ends of the drawing; what lies outside is drawn at the end."""
 
-    low: float
-    high: float
-    start: float
-    stop: float
+    low: Number
+    high: Number
+    start: Number
+    stop: Number
     log: bool = False
 
-    def at(self, value: float) -> float:
+    def at(self, value: Number) -> float:
         """The place of a value."""
         if self.log:
             value = max(value, self.low)
@@ -61,18 +62,18 @@ class Field:
     y: Scale
     across: Axis
     up: Axis
-    width: float = WIDTH
-    height: float = TALL
+    width: Number = WIDTH
+    height: Number = TALL
 
 
 def field(
-    xs: tuple[float, float],
-    ys: tuple[float, float],
+    xs: tuple[Number, Number],
+    ys: tuple[Number, Number],
     across: Axis,
     up: Axis,
     *,
     log_y: bool = False,
-    right: float = RIGHT,
+    right: Number = RIGHT,
 ) -> Field:
     """A field with a logarithmic axis across.
 
@@ -86,7 +87,7 @@ def field(
     return Field(x, Scale(*ys, TALL - BOTTOM, TOP, log_y), across, up, WIDTH - RIGHT + right)
 
 
-def padded(values: Iterable[float], share: float = 0.06) -> tuple[float, float]:
+def padded(values: Iterable[Number], share: Number = 0.06) -> tuple[float, float]:
     """The ends of a linear axis that shows all values and a little more."""
     known = list(values)
     low, high = min(known), max(known)
@@ -118,7 +119,7 @@ def axes(area: Field) -> Markup:
     return join([*parts, tag("text", area.across.label, class_="axis-name", **place)])
 
 
-def zone(area: Field, low: float, high: float, label: str) -> Markup:
+def zone(area: Field, low: Number, high: Number, label: str) -> Markup:
     """A shaded part of the axis across, named at its top; nothing where it has no width."""
     left, right = area.x.at(low), area.x.at(high)
     if right - left < 1:
@@ -130,13 +131,13 @@ def zone(area: Field, low: float, high: float, label: str) -> Markup:
     return join([shade, *edge, name if right - left > 5.4 * len(label) else ""])
 
 
-def level(area: Field, value: float) -> Markup:
+def level(area: Field, value: Number) -> Markup:
     """A line at a value of the axis up."""
     return _line(area.x.start, area.x.stop, area.y.at(value), area.y.at(value), "zero")
 
 
 def band(
-    area: Field, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: int
+    area: Field, xs: Sequence[Number], lows: Sequence[Number], highs: Sequence[Number], colour: int
 ) -> Markup:
     """What lies between two lines."""
     there = [_spot(area, x, y) for x, y in zip(xs, highs, strict=True)]
@@ -145,7 +146,7 @@ def band(
 
 
 def curve(
-    area: Field, xs: Sequence[float], ys: Sequence[float], colour: int, dash: int = 0, guessed: bool = False
+    area: Field, xs: Sequence[Number], ys: Sequence[Number], colour: int, dash: int = 0, guessed: bool = False
 ) -> Markup:
     """A line; `guessed` where nothing was run. What leaves the field is not drawn."""
     parts: list[list[str]] = [[]]
@@ -161,15 +162,15 @@ def curve(
 
 def spot(
     area: Field,
-    x: float,
-    y: float,
+    x: Number,
+    y: Number,
     colour: int,
     said: str,
-    ends: tuple[float, float] | None = None,
+    ends: tuple[Number, Number] | None = None,
     hollow: bool = False,
-    size: float = 4.4,
+    size: Number = 4.4,
     kind: str = "",
-    aside: float = 0.0,
+    aside: Number = 0.0,
 ) -> Markup:
     """A mark that can be read by hovering, with the ends of its interval; drawn `aside` of its place."""
     at, up = area.x.at(x) + aside, area.y.at(y)
@@ -178,7 +179,7 @@ def spot(
     return _coloured(colour, whisker, marker(colour, at, up, size, said, class_=look))
 
 
-def stretch(area: Field, low: float, high: float, value: float, label: str) -> Markup:
+def stretch(area: Field, low: Number, high: Number, value: Number, label: str) -> Markup:
     """An interval on the axis across itself, with its middle and a name."""
     base, left, right, at = area.y.start, area.x.at(low), area.x.at(high), area.x.at(value)
     bar = tag(
@@ -191,7 +192,7 @@ def stretch(area: Field, low: float, high: float, value: float, label: str) -> M
     return join([bar, *ends, tag("path", tag("title", label), d=peak, class_="stretch-at"), name])
 
 
-def labels(area: Field, named: Sequence[tuple[str, float, int]]) -> Markup:
+def labels(area: Field, named: Sequence[tuple[str, Number, int]]) -> Markup:
     """Names right of the field, each with its mark, at the height of a value and never on each other."""
     ordered = sorted(named, key=lambda one: area.y.at(one[1]))
     heights = _spread([area.y.at(value) for _, value, _ in ordered], area.y.stop + 4, area.y.start)
@@ -204,9 +205,9 @@ def labels(area: Field, named: Sequence[tuple[str, float, int]]) -> Markup:
     return join(parts)
 
 
-def _spread(wanted: Sequence[float], top: float, base: float) -> list[float]:
+def _spread(wanted: Sequence[Number], top: Number, base: Number) -> list[Number]:
     """Heights at least `_APART` from each other, in order, near those wanted."""
-    found: list[float] = []
+    found: list[Number] = []
     for at in wanted:
         found.append(max(at, found[-1] + _APART if found else top))
     limit = max(base, top + _APART * (len(found) - 1))
@@ -216,7 +217,7 @@ def _spread(wanted: Sequence[float], top: float, base: float) -> list[float]:
     return found
 
 
-def _round_logs(low: float, high: float) -> list[float]:
+def _round_logs(low: Number, high: Number) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for mantissas in _MANTISSAS:
         found = [m * 10.0**d for d in decades for m in mantissas if low <= m * 10.0**d <= high * (1 + 1e-9)]
@@ -225,13 +226,13 @@ def _round_logs(low: float, high: float) -> list[float]:
     return found[:: -(-len(found) // _TICKS)]
 
 
-def _whisker(area: Field, at: float, ends: tuple[float, float]) -> Markup:
+def _whisker(area: Field, at: Number, ends: tuple[Number, Number]) -> Markup:
     low, high = (area.y.at(end) for end in ends)
     caps = [_line(at - 3, at + 3, y, y, "whisker") for y in (low, high)]
     return join([_line(at, at, low, high, "whisker"), *caps])
 
 
-def _inside(area: Field, at: float) -> bool:
+def _inside(area: Field, at: Number) -> bool:
     return area.x.start + 0.5 < at < area.x.stop - 0.5
 
 
@@ -239,13 +240,13 @@ def _coloured(colour: int, *parts: Markup) -> Markup:
     return tag("g", *parts, class_=f"c{colour % COLOURS}")
 
 
-def _spot(area: Field, x: float, y: float) -> str:
+def _spot(area: Field, x: Number, y: Number) -> str:
     return f"{_n(area.x.at(x))} {_n(area.y.at(y))}"
 
 
-def _line(x1: float, x2: float, y1: float, y2: float, kind: str) -> Markup:
+def _line(x1: Number, x2: Number, y1: Number, y2: Number, kind: str) -> Markup:
     return tag("line", x1=_n(x1), x2=_n(x2), y1=_n(y1), y2=_n(y2), class_=kind)
 
 
-def _n(value: float) -> str:
+def _n(value: Number) -> str:
     return f"{value:.1f}"

@@ -12,7 +12,8 @@ from sightword.report.plots import Field, band, chart, curve, field, labels, spo
 from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.crossovers import REACH
 from sightword.study.analysis.laws import Law
-from sightword.study.page.looks import ERROR, SIZE, Figure, asides, budget, measure, room, short, slug
+from sightword.study.page.looks import ERROR, SIZE, Figure, budget, measure, room, short, slug
+from sightword.study.page.seed_dots import seed_dots
 
 _AIR = 10**0.12
 _STEPS = 24  # of a decade
@@ -64,15 +65,12 @@ def _law(area: Field, law: Law, place: int, sizes: Sequence[int]) -> list[Markup
 
 def _marks(area: Field, answer: Answer, place: int) -> list[Markup]:
     """Every seed faint, their mean plain."""
-    parts, name = [], answer.grid.objectives[place]
-    for size, row in zip(answer.grid.sizes, 1 - answer.grid.values[place], strict=True):
+    errors, name = 1 - answer.grid.values[place], answer.grid.objectives[place]
+    parts = seed_dots(area, answer.grid, errors, place, phrases.percent)
+    for size, row in zip(answer.grid.sizes, errors, strict=True):
         seen = row[np.isfinite(row)]
         if not len(seen):
             continue
-        for seed, error, by in zip(answer.grid.seeds, row, asides(len(row)), strict=True):
-            if np.isfinite(error):
-                told = f"{name}, seed {seed}: {phrases.percent(float(error))}"
-                parts.append(spot(area, size, float(error), place, told, size=2.0, kind="seed", aside=by))
         mean = float(seen.mean())
         told = f"{name} at {phrases.count(size)} pairs: {phrases.percent(mean)} ({len(seen)} seeds)"
         parts.append(spot(area, size, mean, place, told))

@@ -14,7 +14,8 @@ from sightword.report.plots import Field, band, chart, curve, field, level, padd
 from sightword.study.analysis.answers import Answer, ArmAnswer
 from sightword.study.analysis.crossovers import REACH
 from sightword.study.analysis.gains import Gain
-from sightword.study.page.looks import POINTS, SIZE, Figure, asides, budget, measure, slug
+from sightword.study.page.looks import POINTS, SIZE, Figure, budget, measure, slug
+from sightword.study.page.seed_dots import seed_dots
 
 SHARES = np.array([0.025, 0.5, 0.975])
 _STEPS = 12  # of a decade
@@ -111,21 +112,7 @@ def _points(area: Field, answer: Answer, place: int) -> list[Markup]:
     """Each size's gain with its interval: filled where it is shown; each seed faint beside it."""
     arm = answer.arms[place]
     differences = answer.grid.values[answer.grid.objectives.index(arm.objective)] - answer.grid.values[0]
-    faint = [
-        spot(
-            area,
-            size,
-            float(one),
-            place + 1,
-            f"seed {seed}: {phrases.points(one)}",
-            size=2.0,
-            kind="seed",
-            aside=by,
-        )
-        for size, row in zip(answer.grid.sizes, differences, strict=True)
-        for seed, one, by in zip(answer.grid.seeds, row, asides(len(row)), strict=True)
-        if np.isfinite(one)
-    ]
+    faint = seed_dots(area, answer.grid, differences, place + 1, phrases.points)
     marks = [
         spot(
             *(area, gain.size, gain.gain.value, place + 1, said(gain)),

@@ -9,7 +9,7 @@ from sightword.report import phrases
 from sightword.report.markup import Markup, join, tag
 from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.gains import Gain
-from sightword.study.findings import Findings
+from sightword.study.findings import DECIDING, Findings
 from sightword.study.page.looks import Figure, budget, measure, pairs, short, slug
 
 _CELL, _HIGH = 72.0, 27.0
@@ -45,7 +45,8 @@ def _own(findings: Findings, answers: Sequence[Answer]) -> list[Answer]:
     """Each data set's own metric and each task's mean, task by task."""
     own = {point.question for point in findings.points if point.headline}
     kept = [answer for answer in answers if answer.question.is_mean or answer.question in own]
-    return sorted(kept, key=lambda a: (a.question.task, not a.question.is_mean))
+    tasks = list(dict.fromkeys((*DECIDING, *(answer.question.task for answer in kept))))
+    return sorted(kept, key=lambda a: (tasks.index(a.question.task), not a.question.is_mean))
 
 
 def _row(answer: Answer, size: int) -> Row:

@@ -66,11 +66,6 @@ def short(label: str) -> str:
     return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 
 
-def asides(count: int) -> list[float]:
-    """How far seeds stand aside of their size, so that they can be told apart."""
-    return [7.0 + 4.0 * i for i in range(count)]
-
-
 def room(labels: Sequence[str]) -> float:
     """How wide labels are right of a figure."""
     return 26.0 + 5.9 * max(len(short(label)) for label in labels)
@@ -89,6 +84,6 @@ def measure(question: Question) -> str:
     return f"{said} on {question.dataset}"
 
 
-def pairs(size: float) -> str:
+def pairs(size: int | float) -> str:
     """A size in words."""
     return f"{phrases.count(size)} pairs"

@@ -39,20 +39,24 @@ def share_of_seeds(gain: Gain) -> float | None:
 
 
 def luck_sentences(answers: Sequence[Answer]) -> list[str]:
-    """Of each arm at the largest size: what would narrow the interval."""
+    """At each budget, of the largest size: what would narrow the intervals."""
     told = []
     for answer in answers:
-        for arm in answer.arms:
-            share = share_of_seeds(arm.gains[-1]) if arm.gains else None
-            if share is None:
-                continue
-            more = "more seeds would narrow the interval most" if share > 0.5 else "more test examples would"
-            told.append(
-                f"{phrases.capital(budget(answer.question.budget))}, {arm.objective} at"
-                f" {phrases.count(arm.gains[-1].size)} pairs: {_percent(share)} of the variance is seeds,"
-                f" {_percent(1 - share)} the choice of test examples; {more}."
-            )
+        largest = max(answer.grid.sizes)
+        last = [gain for arm in answer.arms for gain in arm.gains if gain.size == largest]
+        shares = [share for gain in last if (share := share_of_seeds(gain)) is not None]
+        if shares:
+            about = phrases.capital(budget(answer.question.budget))
+            told.append(f"{about}, {phrases.count(largest)} pairs: {_advice(min(shares), max(shares))}")
     return told
+
+
+def _advice(low: float, high: float) -> str:
+    share = _percent(low) if _percent(low) == _percent(high) else f"{_percent(low)} to {_percent(high)}"
+    more = "more seeds or more test examples"
+    more = "more seeds" if low > 0.5 else "more test examples" if high < 0.5 else more
+    said = f"{share} of the variance is seeds, the rest the choice of test examples"
+    return f"{said}; {more} would narrow the intervals most."
 
 
 def _bar(gain: Gain, top: float, place: int) -> Markup:

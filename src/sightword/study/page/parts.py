@@ -114,7 +114,8 @@ def _decided(findings: Findings) -> str:
     answer = next((some[0] for some in findings.deciding.values() if some), None)
     if answer is None:
         return ""
-    return f"Decided by {measure(answer.question)} ({', '.join(answer.grid.datasets)})."
+    sets = f" ({', '.join(answer.grid.datasets)})" if answer.question.is_mean else ""
+    return f"Decided by {measure(answer.question)}{sets}."
 
 
 def _about_gains(findings: Findings) -> str:

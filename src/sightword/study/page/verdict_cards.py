@@ -69,26 +69,33 @@ def _told(findings: Findings, model: str) -> str:
     some = _of(findings, model)
     about = f", {model}" if len(findings.study.models) > 1 else ""
     arms = dict.fromkeys(one.objective for one in some)
-    told = [_grouped(of) if len(arms) <= _FEW else _counted(of, len(arms)) for of in _by_budget(some)]
-    return f"With {pairs(some[0].size)}{about}: {'; '.join(told)}."
+    tell = _named if len(arms) <= _FEW else _counted
+    told: dict[str, list[str]] = {}
+    for of in _by_budget(some):
+        told.setdefault(tell(of), []).append(budget(of[0].question.budget))
+    said = "; ".join(f"at {phrases.listed(budgets)} {outcome}" for outcome, budgets in told.items())
+    return f"With {pairs(some[0].size)}{about}: {said}."
 
 
-def _grouped(of: Sequence[Verdict]) -> str:
-    """At one budget: "clip + simclr pays, clip + mae is undetermined"."""
-    parts = []
-    for side, (one, several) in _VERBS.items():
-        names = [verdict.objective for verdict in of if verdict.pays == side]
-        if names:
-            parts.append(f"{phrases.listed(names)} {one if len(names) == 1 else several}")
-    return f"at {budget(of[0].question.budget)} {', '.join(parts)}"
+def _named(of: Sequence[Verdict]) -> str:
+    """Of one budget: "clip + simclr pays, clip + mae is undetermined"."""
+    groups = {side: [one.objective for one in of if one.pays == side] for side in _VERBS}
+    return ", ".join(
+        f"{phrases.listed(names)} {_verb(side, len(names))}" for side, names in groups.items() if names
+    )
+
+
+def _counted(of: Sequence[Verdict]) -> str:
+    """Of one budget: "of 9 arms 2 pay, 3 are worse and 4 are undetermined"."""
+    counts = {side: sum(one.pays == side for one in of) for side in _VERBS}
+    told = [f"{count} {_verb(side, count)}" for side, count in counts.items() if count]
+    return f"of {len(of)} arms {phrases.listed(told)}"
+
+
+def _verb(side: int, count: int) -> str:
+    return _VERBS[side][count > 1]
 
 
 def _by_budget(some: Sequence[Verdict]) -> list[list[Verdict]]:
     names = dict.fromkeys(one.question.budget for one in some)
     return [[one for one in some if one.question.budget == name] for name in names]
-
-
-def _counted(of: Sequence[Verdict], arms: int) -> str:
-    counts = [sum(one.pays == side for one in of) for side in (1, -1, 0)]
-    said = f"at {budget(of[0].question.budget)} {counts[0]} of {arms} arms pay, {counts[1]} are worse"
-    return f"{said}, {counts[2]} are undetermined"
