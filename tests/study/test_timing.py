@@ -35,6 +35,7 @@ def study(data: Path, **changes: Any) -> Study:
     return replace(made, **changes)
 
 
+@pytest.mark.slow
 def test_real_steps_are_measured_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some, place = study(pairs(tmp_path)), labelled(tmp_path / "colours")
     out, work = tmp_path / "out", Work((str(place),), ("knn",))
