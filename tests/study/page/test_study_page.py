@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from synthetic_study import ARMS, conduct_of, findings_of, points_of, study_of
 
@@ -60,18 +61,6 @@ class Read(HTMLParser):
     @property
     def text(self) -> str:
         return re.sub(r"\s+", " ", " ".join(self.words))
-
-
-@pytest.fixture(scope="module")
-def found() -> Findings:
-    return findings_of(study_of())
-
-
-@pytest.fixture(scope="module")
-def out(found: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    write_page(found, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -397,3 +386,46 @@ def test_how_it_was_run_is_told(read: Read) -> None:
         f"31.1{THIN}%, 35.2{THIN}%, 34.7{THIN}%",
     ):
         assert re.sub(r"\s+", " ", said) in read.text
+
+
+def test_shares_of_seeds_are_those_of_the_table(out: Path) -> None:
+    with (out / "gains.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if (r["dataset"][:4], r["task"]) == ("mean", "zeroshot")]
+    for budget in ("samples", "flops"):
+        drawn = (out / "figures" / f"luck-vit-tiny-zeroshot-{budget}.svg").read_text()
+        wanted = []
+        for row in (row for row in rows if row["budget"] == budget):
+            share = float(row["seeds_error"]) ** 2 / float(row["error"]) ** 2
+            half = 50 * (float(row["gain_high"]) - float(row["gain_low"]))
+            wanted.append(
+                f"{100 * share:.0f}{THIN}% seeds; interval ±{half:.1f} points, {row['seeds']} seeds"
+            )
+        assert re.findall(r">([^<]+ seeds; [^<]+)<", drawn) == wanted
+        assert len(wanted) == 8
+
+
+def test_the_laws_of_the_page_are_those_of_the_table(out: Path) -> None:
+    with (out / "laws.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if (r["dataset"][:4], r["task"]) == ("mean", "zeroshot")]
+    page = (out / "study.html").read_text()
+    shown = re.findall(r"<tr[^>]*>(.*?)</tr>", page[page.index("The fitted laws") :].partition("</table>")[0])
+    told = [[text_in(cell) for cell in re.split(r"</t[hd]>", row)[1:-1]] for row in shown[1:]]
+    assert told == [
+        [
+            *(f"{100 * float(row[name]):.1f}{THIN}%" for name in "ab"),
+            f"{float(row['c']):.2f}",
+            f"{float(row['c_low']):.2f} to {float(row['c_high']):.2f}",
+        ]
+        for row in rows
+    ]
+    assert len(told) == 6
+
+
+def test_parquet_holds_what_csv_holds(out: Path) -> None:
+    for name in ("gains", "points"):
+        with (out / f"{name}.csv").open() as file:
+            written = list(csv.reader(file))
+        table = pq.read_table(out / f"{name}.parquet")
+        assert table.column_names == written[0]
+        rows = [["" if value is None else str(value) for value in row.values()] for row in table.to_pylist()]
+        assert rows == written[1:]

@@ -1,0 +1,96 @@
+"""The study's page in a real browser: nothing is fetched, everything can be read, a size can be chosen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+CONTRAST = """
+() => {
+  const channel = (v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);
+  const parts = (c) => c.match(/[\\d.]+/g).map(Number);
+  const ground = (e) => { while (e) { const c = getComputedStyle(e).backgroundColor;
+    if (c !== 'rgba(0, 0, 0, 0)') return parts(c); e = e.parentElement; } return [255, 255, 255]; };
+  const over = (cell) => {  // a cell's colour with its opacity over the plain cell beneath
+    const side = cell.previousElementSibling; let below = ground(cell);
+    const rects = [];
+    for (let e = side; e && e.tagName === 'rect' && rects.length < 3; e = e.previousElementSibling)
+      rects.unshift(e);
+    for (const r of rects) { const s = getComputedStyle(r); if (s.fill === 'none') continue;
+      const a = Number(s.fillOpacity), f = parts(s.fill);
+      below = below.map((v, i) => a * f[i] + (1 - a) * v); }
+    return below; };
+  const ratio = (a, b) => (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  const told = 'h1, h2, h3, h4, p, td, th, small, figcaption, dt, dd, li, summary';
+  const words = [...document.querySelectorAll(told)]
+    .filter((e) => e.textContent.trim() && e.offsetParent)
+    .map((e) => [ratio(light(parts(getComputedStyle(e).color)), light(ground(e))), e.outerHTML.slice(0, 80)]);
+  const cells = [...document.querySelectorAll('text.number[text-anchor=middle]')]
+    .map((e) => [ratio(light(parts(getComputedStyle(e).fill)), light(over(e))), e.outerHTML.slice(0, 80)]);
+  return [words.length, cells.length, [...words, ...cells].filter(([contrast]) => contrast < 4.5)];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on this machine")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=[(1200, "light"), (1200, "dark"), (390, "light")], ids=str)
+def tab(request: pytest.FixtureRequest, browser: Any, out: Path) -> Iterator[Any]:
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_offline(True)
+    opened = context.new_page()
+    opened.asked = []
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.goto((out / "study.html").as_uri())
+    yield opened
+    context.close()
+
+
+def test_it_is_readable_and_fetches_nothing(tab: Any) -> None:
+    assert [url for url in tab.asked if not url.startswith("data:")] == [tab.url]
+    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    words, cells, faint = tab.evaluate(CONTRAST)
+    assert words > 200
+    assert cells > 50
+    assert faint == []
+
+
+def test_a_size_is_chosen_without_a_script(tab: Any) -> None:
+    def shown() -> list[str]:
+        return tab.evaluate(
+            "[...document.querySelectorAll('.at')].filter((e) => e.offsetParent).map((e) => e.dataset.size)"
+        )
+
+    assert shown() == ["40000"]
+    tab.get_by_role("radio", name="3,000 pairs", exact=True).check()
+    assert shown() == ["3000"]
+
+
+def test_print_is_black_on_white(browser: Any, out: Path) -> None:
+    context = browser.new_context(color_scheme="dark")
+    tab = context.new_page()
+    tab.goto((out / "study.html").as_uri())
+    tab.emulate_media(media="print")
+    look = "(e) => [getComputedStyle(e).color, getComputedStyle(document.body).backgroundColor]"
+    assert tab.eval_on_selector("h1", look) == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+    line = "(e) => getComputedStyle(e).stroke"
+    assert tab.eval_on_selector(".c1 .line", line) == "rgb(103, 40, 0)"
+    context.close()
