@@ -49,7 +49,9 @@ def test_a_linear_scale_turns_with_its_ends() -> None:
     assert [Scale(-1, 1, 100, 0).at(v) for v in (-1, 0, 0.5, 1, 7)] == pytest.approx([100, 50, 25, 0, 0])
 
 
-@pytest.mark.parametrize(("low", "high"), [(1e3, 4e5), (0.22, 0.8), (900, 1100), (1e3, 1.4e9), (-3e-2, 9e-2)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(1e3, 4e5), (0.22, 0.8), (0.21, 0.9), (900, 1100), (1e3, 1.4e9), (-3e-2, 9e-2)]
+)
 def test_ticks_are_few_round_and_within(low: float, high: float) -> None:
     ticks = Scale(low, high, 0, 1, log=low > 0).ticks()
     assert 2 <= len(ticks) <= 9
@@ -122,6 +124,6 @@ def test_names_at_one_height_are_pushed_apart_in_order(area: Field) -> None:
 
 def test_a_chart_says_what_it_shows(area: Field) -> None:
     drawn = chart("<what>", area, [])
-    assert drawn.startswith("<svg><title>&lt;what&gt;</title>") or "<title>&lt;what&gt;</title>" in drawn
+    assert "><title>&lt;what&gt;</title>" in drawn
     assert drawn.count('class="grid"') == len(area.y.ticks())
     assert axes(area) in drawn

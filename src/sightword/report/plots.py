@@ -20,7 +20,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48.0, 14.0, 20.0, 40.0
 DASHES = 6
 _APART = 12.5  # between two labels
 _TICKS = 6  # at most, along a logarithmic axis
-_MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+_MANTISSAS = ((1.0, 2.0, 3.0, 4.0, 6.0, 8.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 Number = int | float
 
 

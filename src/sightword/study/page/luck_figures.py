@@ -11,7 +11,7 @@ from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.gains import Gain
 from sightword.study.page.looks import Figure, budget, measure, short, slug
 
-_NAMES, _LONG, _AFTER, _HIGH = 62.0, 210.0, 210.0, 21.0
+_NAMES, _LONG, _AFTER, _HIGH = 62.0, 210.0, 168.0, 21.0
 
 
 def luck_figure(answer: Answer) -> Figure:
@@ -69,7 +69,7 @@ def _bar(gain: Gain, top: float, place: int) -> Markup:
     whole = tag("rect", x=f"{_NAMES:g}", width=f"{_LONG:g}", class_="test", **size)
     luck = tag("rect", x=f"{_NAMES:g}", width=f"{_LONG * share:.1f}", class_="luck", **size)
     half = 100 * (gain.gain.high - gain.gain.low) / 2
-    said = f"{_percent(share)} seeds; interval ±{half:.1f} points, {gain.seeds} seeds"
+    said = f"{_percent(share)} seeds; ±{half:.1f} points"
     return join([name, tag("g", luck, whole, class_=f"c{place % COLOURS}"), tag("text", said, **after)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sightword.report import phrases
@@ -42,6 +42,9 @@ class Drawn:
         """Every one, in the order of the page."""
         rows = [*self.gains, self.errors, self.published, *(row for of in self.others.values() for row in of)]
         return [figure for row in (*rows, *self.heat.values(), self.luck) for figure in row]
+
+
+Make = Callable[[Findings, Drawn], Markup]
 
 
 def draw(findings: Findings, model: str) -> Drawn:
@@ -92,7 +95,8 @@ _HEAT = (
 )
 _LUCK = (
     "Filled: the part of the gain's variance that is seeds; outlined: the part that is which test examples"
-    " there are. More seeds shrink the first part only, more test examples the second."
+    " there are. More seeds shrink the first part only, more test examples the second. ± is half the"
+    " interval."
 )
 _GAINS = (
     "Higher is better. “Shown” wants an interval without zero, two seeds or more, and p under 5 % after"
@@ -126,8 +130,7 @@ def _about_gains(findings: Findings) -> str:
     )
 
 
-def _each(findings: Findings, drawn: Sequence[Drawn], make: object) -> Markup:
-    assert callable(make)
+def _each(findings: Findings, drawn: Sequence[Drawn], make: Make) -> Markup:
     bodies = ((one.model, make(findings, one)) for one in drawn)
     return join(join([_model(findings, model), body]) for model, body in bodies if body)
 
