@@ -49,7 +49,7 @@ def tar_of(path: Path, pictures: list[bytes], captions: list[str] | None = None)
 
 def opened(folder: Path) -> tuple[LabelledSet, LabelledSet]:
     """Validation and test, as evaluation opens them."""
-    sets = [open_clip_benchmark(folder / name).tests for name in ("validation", "test")]
+    sets = [open_clip_benchmark(folder / name).tests for name in (holding.VALIDATION, holding.TEST)]
     assert [len(tests) for tests in sets] == [1, 1]
     return sets[0][0], sets[1][0]
 

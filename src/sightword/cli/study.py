@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,8 @@ def design(flags: Flags) -> Study:
     if flags.pairs.data is None:
         return keeping.read(Path(flags.out))
     base = _base(flags)
-    held_out, left = _shares(base, flags.score.held_out)
+    splits = tuple(_parts(flags.score.test_splits))
+    held_out, left = _shares(base, flags.score.held_out, splits)
     wanted = sizes(flags.grid.sizes, left)
     batch = flags.run.batch_size or batch_unasked(wanted[0] if wanted else left)
     on = _parts(flags.score.on) or (["demo"] if base.data.path == "demo" else [])
@@ -56,6 +58,7 @@ def design(flags: Flags) -> Study:
         epochs=flags.run.epochs,
         lrs=tuple(sorted(_number(part) for part in _parts(flags.grid.lrs))),
         held_out=held_out,
+        splits=splits,
         on=tuple(on),
         tasks=tuple(_parts(flags.score.tasks)),
         data_root=flags.score.data_root,
@@ -76,13 +79,13 @@ def _base(flags: Flags) -> Config:
     return override(override(base, changes(given), "the flag for"), settings(given.set))
 
 
-def _shares(base: Config, asked: int | None) -> tuple[int, int]:
+def _shares(base: Config, asked: int | None, splits: Sequence[str]) -> tuple[int, int]:
     """How many pairs are held out, and how many are left to learn from."""
     from sightword.study.sizing import held_out_unasked
     from sightword.training.data import all_pairs
 
     pairs = all_pairs(base)
-    unasked = 0 if base.data.path == "demo" else held_out_unasked(len(pairs))
+    unasked = 0 if splits or base.data.path == "demo" else held_out_unasked(len(pairs))
     held_out = unasked if asked is None else asked
     if held_out < 0 or held_out >= len(pairs):
         raise SightwordError(

@@ -54,6 +54,8 @@ class ScoreFlags:
 
     held_out: Annotated[int | None, arg(metavar="N")] = None
     """pairs that no run learns from, for retrieval (default: one in eight, 2,000 at most; demo: none)"""
+    test_splits: Annotated[str, arg(metavar="VALIDATION,TEST")] = ""
+    """or two splits of the data beside --split, such as val,test"""
     on: Annotated[str, arg(metavar="SETS")] = ""
     """labelled sets besides, as sightword evaluate --on takes them (demo data: demo)"""
     data_root: Annotated[str, arg(metavar="DIR")] = "."

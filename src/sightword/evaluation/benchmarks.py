@@ -58,8 +58,10 @@ def places_of(on: Sequence[str], data_root: Path) -> tuple[list[str], list[Missi
         data_root: below which published data sets are looked for.
 
     Raises:
-        SightwordError: when a data set that was asked for by its own name is missing.
+        SightwordError: when nothing is named, or a data set that was asked for by its own name is missing.
     """
+    if not on:
+        raise SightwordError("--on names nothing to score on; leave it out for the demo, or see --list")
     places, missing = list[str](), list[Missing]()
     for where in on:
         known = _named(where)

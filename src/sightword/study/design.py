@@ -29,6 +29,7 @@ class Study:
     lrs: learning rates that each arm tries on validation pairs; the best of each is its own. (): as given.
     held_out: pairs that no run learns from; `held_out/test` is made of them, and `held_out/validation` where
         learning rates are chosen.
+    splits: or two splits of the data, for validation and test, that runs do not learn from.
     on: labelled sets to score on besides.
     tasks: of `sightword evaluate`.
     base: everything else of a run.
@@ -42,6 +43,7 @@ class Study:
     epochs: float = 24.0
     lrs: tuple[float, ...] = ()
     held_out: int = 0
+    splits: tuple[str, ...] = ()
     on: tuple[str, ...] = ()
     tasks: tuple[str, ...] = SCORED
     data_root: str = "."
@@ -66,9 +68,15 @@ class Study:
                 f"epochs are {self.epochs:g}, learning rates {self.lrs} and held-out pairs {self.held_out};"
                 " wanted numbers above 0 (of held-out pairs, 0 or more)"
             )
-        if self.lrs and not self.held_out:
+        if self.splits and (len(self.splits) != 2 or self.held_out or self.base.data.split in self.splits):
+            raise SightwordError(
+                f"splits for validation and test are {self.splits}, beside --split '{self.base.data.split}'"
+                f" and --held-out {self.held_out}; give two others than what is learned from, and hold"
+                " nothing out besides"
+            )
+        if self.lrs and not self.tested:
             raise SightwordError("learning rates are chosen on held-out pairs; give --held-out above 0")
-        if not self.held_out and not self.on:
+        if not self.tested and not self.on:
             raise SightwordError("nothing to score on; give --held-out above 0, or --on with labelled sets")
         _ = self.arms
 
@@ -76,6 +84,11 @@ class Study:
     def arms(self) -> tuple[Arm, ...]:
         """What is compared."""
         return arms(self.objectives)
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are pairs to test on that no run learns from."""
+        return bool(self.held_out or self.splits)
 
     @property
     def baseline(self) -> Arm:

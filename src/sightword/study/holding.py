@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,10 @@ from sightword.corpora.packing.keys import safe
 from sightword.errors import BadSample, SightwordError
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.progress import watched
+from sightword.pairs.base import Pairs
 from sightword.pairs.files import cache_dir
+from sightword.pairs.joined import JoinedPairs
 from sightword.pairs.order import permuted
-from sightword.pairs.part import Part
 from sightword.pairs.parts import held_out_part
 from sightword.pairs.remote.locks import locked
 from sightword.pairs.sample import Sample, Text
@@ -33,7 +34,7 @@ from sightword.randomness import stream
 from sightword.training.data import all_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
 
-VALIDATION, TEST, RECORD = "validation", "test", "held_out.json"
+VALIDATION, TEST, RECORD = "held-out-validation", "held-out", "held_out.json"  # names of the sets
 _FORMAT = 1
 _PATIENCE = 3600.0  # seconds that another process may take to write the same sets
 _LEAST = 2  # pictures of a set: retrieval among one is no question
@@ -47,6 +48,7 @@ class HeldOut:
     data_hash: str  # of all pairs, trained on or not, and of the other pictures of `--sight-data`
     asked: int  # pairs
     captions: CaptionPolicy  # by which the sets' captions were taken
+    splits: list[str] = field(default_factory=list)  # of the data, for validation and test; []: halves
     pairs: int = 0  # held out
     pictures: int = 0  # different ones among these that can be read and have a caption
     validation: int = 0  # pictures
@@ -65,26 +67,48 @@ class _Picture:
     captions: tuple[str, ...]
 
 
-def hold_out(config: Config, count: int, folder: Path, told: Callable[[str], None]) -> HeldOut:
+@dataclass(frozen=True)
+class _Source:
+    """Pairs that are held out, their numbers in the data, and how many of the first are for validation."""
+
+    pairs: Pairs
+    numbers: Int64[np.ndarray, " n"]
+    first: int | None  # None: half of the pictures, by chance
+
+    def validation(self, pictures: Sequence[_Picture]) -> Bool[np.ndarray, " n"]:
+        """Which pictures are for validation; the others are for the test."""
+        if self.first is None:
+            return _half(len(pictures))
+        return np.array([picture.pair < self.first for picture in pictures], dtype=np.bool_)
+
+
+def hold_out(
+    config: Config,
+    count: int,
+    folder: Path,
+    told: Callable[[str], None],
+    splits: Sequence[str] = (),
+) -> HeldOut:
     """Write the pairs that runs with `data.held_out = count` do not see, as two sets for retrieval.
 
-    `folder/validation` and `folder/test`, halves by chance, each in CLIP_benchmark's layout, as `sightword
-    evaluate --on folder/test` opens it. Pictures' bytes stay what they are; pairs of equal pictures become
-    one picture with the captions of all. Pictures that are in the training data, or look like one there, are
-    left out of both, and out of the test also what looks like a picture of the validation set. What lies
-    there already and is of the same data is taken as it is.
+    `folder/held-out-validation` and `folder/held-out`, halves by chance or two splits that the data has, each
+    in CLIP_benchmark's layout, as `sightword evaluate --on folder/held-out` opens it. Pictures' bytes stay
+    what they are; pairs of equal pictures become one picture with the captions of all. Pictures that are in
+    the training data, or look like one there, are left out of both, and out of the test also what looks like
+    a picture of the validation set. What lies there already and is of the same data is taken as it is.
 
     Args:
         config: which data, and which captions are shown; all else may differ from run to run.
         count: `data.held_out` of the runs.
         folder: is made, whole or not at all.
         told: of what was left out, a line each.
+        splits: of the data, for validation and test, that runs do not train on; then `count` is 0.
 
     Raises:
         SightwordError: there are too few pairs, other sets lie there, or the disk cannot be written.
     """
     config = replace(config, data=replace(config.data, held_out=count, samples=0))
-    wanted = HeldOut(_FORMAT, _hash(config), count, config.data.captions)
+    wanted = HeldOut(_FORMAT, _hash(config), count, config.data.captions, list(splits))
     try:
         with locked(_lock(folder), _PATIENCE):
             return _found(folder, wanted) or _make(config, wanted, folder, told)
@@ -112,7 +136,7 @@ def _found(folder: Path, wanted: HeldOut) -> HeldOut | None:
         raise SightwordError(
             f"'{folder}' holds something else than held-out pairs (no whole {RECORD}); give another folder"
         ) from error
-    names = ("format", "data_hash", "asked", "captions")
+    names = ("format", "data_hash", "asked", "captions", "splits")
     other = [name for name in names if getattr(found, name) != getattr(wanted, name)]
     if other:
         raise SightwordError(
@@ -123,16 +147,16 @@ def _found(folder: Path, wanted: HeldOut) -> HeldOut | None:
 
 
 def _make(config: Config, wanted: HeldOut, folder: Path, told: Callable[[str], None]) -> HeldOut:
-    part = held_out_part(all_pairs(config), wanted.asked)
-    prints = prints_of(_labelled(part))
-    pictures, silent = _pictures(part, prints, config.data.captions)
+    source = _source(config, wanted)
+    prints = prints_of(_labelled(source))
+    pictures, silent = _pictures(source.pairs, prints, config.data.captions)
     own = prints[[picture.pair for picture in pictures]]
     seen, compared = _seen(config, own, told)
-    validation = _half(len(pictures))
+    validation = source.validation(pictures)
     leaked = seen | (~validation & _like_any(own, validation & ~seen))
     made = replace(
         wanted,
-        pairs=len(part),
+        pairs=len(source.pairs),
         pictures=len(pictures),
         validation=int((validation & ~leaked).sum()),
         test=int((~validation & ~leaked).sum()),
@@ -146,18 +170,29 @@ def _make(config: Config, wanted: HeldOut, folder: Path, told: Callable[[str], N
     with writing(folder):
         shutil.rmtree(aside, ignore_errors=True)  # left by a kill
         for name, chosen in ((VALIDATION, validation & ~leaked), (TEST, ~validation & ~leaked)):
-            _write(aside / name, part, [pictures[i] for i in np.flatnonzero(chosen)])
+            _write(aside / name, source, [pictures[i] for i in np.flatnonzero(chosen)])
         write_text(aside / RECORD, json.dumps(asdict(made), indent=1) + "\n")
         aside.rename(folder)
     return made
 
 
-def _labelled(part: Part) -> LabelledSet:
-    keys = tuple(str(number) for number in part.ids.tolist())
-    return LabelledSet("held-out pairs", "all", keys, lambda i: part[i].image)
+def _source(config: Config, wanted: HeldOut) -> _Source:
+    if not wanted.splits:
+        part = held_out_part(all_pairs(config), wanted.asked)
+        return _Source(part, part.ids, None)
+    parts = [
+        all_pairs(replace(config, data=replace(config.data, split=split, held_out=0)))
+        for split in wanted.splits
+    ]
+    return _Source(JoinedPairs(parts), np.arange(sum(map(len, parts))), len(parts[0]))
 
 
-def _pictures(part: Part, prints: np.ndarray, policy: CaptionPolicy) -> tuple[list[_Picture], int]:
+def _labelled(source: _Source) -> LabelledSet:
+    keys = tuple(str(number) for number in source.numbers.tolist())
+    return LabelledSet("held-out pairs", "all", keys, lambda i: source.pairs[i].image)
+
+
+def _pictures(part: Pairs, prints: np.ndarray, policy: CaptionPolicy) -> tuple[list[_Picture], int]:
     """The different pictures that say something, by the first pair of each; and how many say nothing."""
     shows = defaultdict[int, list[int]](list)
     for pair in np.flatnonzero(prints["key"] == 0).tolist():
@@ -227,21 +262,21 @@ def _tell(made: HeldOut, folder: Path, told: Callable[[str], None]) -> None:
     told(f"held out for '{folder}': {made.validation:,} pictures for validation, {made.test:,} for the test")
 
 
-def _write(root: Path, part: Part, pictures: Sequence[_Picture]) -> None:
+def _write(root: Path, source: _Source, pictures: Sequence[_Picture]) -> None:
     """One set; its only split is `test`, as whoever opens it expects."""
     starts = range(0, len(pictures), PER_SHARD)
     for number, start in enumerate(starts):
         some = pictures[start : start + PER_SHARD]
-        samples = (_sample(part, picture) for picture in watched(some, len(some), f"writing {root.name}"))
+        samples = (_sample(source, picture) for picture in watched(some, len(some), f"writing {root.name}"))
         write_shard(root / "test" / f"{number}.tar", samples)
     write_text(root / "test" / "nshards.txt", f"{len(starts)}\n")
     write_text(root / "dataset_type.txt", "retrieval\n")
 
 
-def _sample(part: Part, picture: _Picture) -> Sample:
+def _sample(source: _Source, picture: _Picture) -> Sample:
     try:
-        found = part[picture.pair]
+        found = source.pairs[picture.pair]
     except BadSample as error:
         raise SightwordError(f"{error.key} could be read before, and now cannot: {error.reason}") from error
-    key = f"{part.number_in_whole(picture.pair)}-{safe(found.key)}"
+    key = f"{source.numbers[picture.pair]}-{safe(found.key)}"
     return Sample(key, ("\n".join(picture.captions),), {}, found.image)

@@ -14,7 +14,7 @@ from sightword.training.disk import write_text
 
 FILE = "study.toml"
 HELD_OUT = "held_out"
-_FIXED = ("epochs", "lrs", "held_out")
+_FIXED = ("epochs", "lrs", "held_out", "splits")
 
 
 def keep(study: Study, out: Path) -> None:
@@ -27,7 +27,7 @@ def keep(study: Study, out: Path) -> None:
     if path.is_file():
         if any((out / place).exists() for place in PLACES):
             _check(read(out), study, out)
-        elif read(out).held_out != study.held_out or read(out).base.data != study.base.data:
+        elif _held(read(out)) != _held(study):
             shutil.rmtree(out / HELD_OUT, ignore_errors=True)  # of a plan that was never carried out
     elif out.exists() and any(out.iterdir()):
         raise SightwordError(f"'{out}' is not empty and holds no study; give another --out")
@@ -45,6 +45,11 @@ def read(out: Path) -> Study:
     if not path.is_file():
         raise SightwordError(f"no {FILE} in '{out}'; give the directory of a study (its --out)")
     return from_toml(Study, path.read_text(encoding="utf-8"), str(path))
+
+
+def _held(study: Study) -> tuple[object, ...]:
+    """What decides the held-out pairs."""
+    return study.held_out, study.splits, study.base.data
 
 
 def _check(was: Study, now: Study, out: Path) -> None:

@@ -13,6 +13,7 @@ from sightword.study.analysis.points import Point
 from sightword.study.design import Study
 from sightword.study.grid import Cell
 
+Units = dict[tuple[str, str, str], tuple[str, ...]]
 _HALF_WIDTHS = 3.92  # standard errors in a 95 % interval
 
 
@@ -29,10 +30,11 @@ def points_of(study: Study, out: Path, finished: Iterable[Cell]) -> Iterator[Poi
     Raises:
         SightwordError: scores or outcomes are damaged.
     """
+    units: Units = {}  # of test examples, the same in all runs
     for cell in finished:
         budgets = study.budgets if cell.arm == study.baseline else (cell.budget,)
         for score in own_scores(out / cell.folder):
-            yield from _points(cell, out / cell.folder, score, budgets)
+            yield from _points(cell, out / cell.folder, score, budgets, units)
 
 
 def own_scores(run: Path) -> list[Score]:
@@ -41,7 +43,13 @@ def own_scores(run: Path) -> list[Score]:
     return list(latest.values())
 
 
-def _points(cell: Cell, run: Path, score: Score, budgets: Iterable[str]) -> Iterator[Point]:
+def _points(
+    cell: Cell,
+    run: Path,
+    score: Score,
+    budgets: Iterable[str],
+    units: Units,
+) -> Iterator[Point]:
     path = _about(score).path(run)
     if not path.is_file():
         raise SightwordError(f"the outcomes of {score.dataset} are gone from '{run}'; evaluate it again")
@@ -49,6 +57,12 @@ def _points(cell: Cell, run: Path, score: Score, budgets: Iterable[str]) -> Iter
     if outcomes.about != _about(score):
         raise SightwordError(f"'{path}' is not of the score beside it; evaluate the run again with --force")
     found = pulled(outcomes, score.metric)
+    asked = score.dataset, score.split, score.task
+    if found is not None and units.setdefault(asked, found.units) != found.units:
+        raise SightwordError(
+            f"'{run}' answered other examples of {'/'.join(asked)} than other runs of the study; evaluate all"
+            " of them on the same files"
+        )
     for budget in budgets:
         yield Point(
             *(cell.arm.label, cell.size, cell.seed, budget, cell.model),

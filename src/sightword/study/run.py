@@ -25,6 +25,7 @@ from sightword.study.launching.local import Local
 from sightword.study.page.page import write_page
 from sightword.study.planned import MEASURED, OnDevice, Planned, ask, plan
 from sightword.study.points import points_of
+from sightword.study.sameness import check_same
 from sightword.study.timing import measured
 from sightword.study.work import Work, finished
 from sightword.training.records import code_version
@@ -50,7 +51,7 @@ class Carrying:
     @property
     def work(self) -> Work:
         """What is done for each run of the grid."""
-        held = (str(self.out / HELD_OUT / TEST),) if self.study.held_out else ()
+        held = (str(self.out / HELD_OUT / TEST),) if self.study.tested else ()
         return Work((*held, *self._published()), self.study.tasks, self.study.data_root)
 
     @property
@@ -60,8 +61,9 @@ class Carrying:
 
     def hold_out(self) -> None:
         """Write the sets of held-out pairs, where there are any."""
-        if self.study.held_out:
-            hold_out(self.study.base, self.study.held_out, self.out / HELD_OUT, self.say)
+        if self.study.tested:
+            base = self.study.base
+            hold_out(base, self.study.held_out, self.out / HELD_OUT, self.say, self.study.splits)
 
     def planned(self) -> Planned:
         """What is left to do, and how long it takes: measured where runs are carried out here."""
@@ -71,7 +73,7 @@ class Carrying:
         else:
             elsewhere = OnDevice(self.device)
             speeds, basis = elsewhere.speeds(self.study), elsewhere.basis
-        return plan(self.study, self.out, self.work, speeds, basis, at_once)
+        return plan(self.study, self.out, self.work, speeds, basis, at_once, self.trial)
 
     def rates(self) -> tuple[Rates, rates.Tried]:
         """The learning rates of arms, by trials; none where they are given."""
@@ -97,11 +99,15 @@ class Carrying:
         return write_page(analyse(self.study, points_of(self.study, self.out, cells_done), went), self.out)
 
     def _run(self, work: Work, configs: Sequence[Config]) -> None:
+        for config in configs:
+            check_same(config)
         todo = [config for config in configs if not finished(Path(config.out), work)]
         for failure in self.launcher.run(work, todo):
             self.failed[failure.out] = failure.reason
 
     def _published(self) -> list[str]:
+        if not self.study.on:
+            return []
         places, missing = places_of(self.study.on, Path(self.study.data_root))
         for one in missing:
             self.say(one.line())

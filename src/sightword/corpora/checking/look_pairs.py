@@ -64,7 +64,8 @@ def readable(
         tick: told of each pair.
         forgiven: other errors of a source that make a sample bad, where they do not end the job.
     """
-    pairs, bad_ones = context.sources[job.source][1], (BadSample, *forgiven)
+    pairs = context.sources[job.source][1]
+    bad_ones: tuple[type[Exception], ...] = (BadSample, *forgiven)
     for number in range(job.start, job.stop):
         try:
             sample = pairs[number]

@@ -37,7 +37,7 @@ def write_page(findings: Findings, out: Path) -> Path:
     sheets = [_asset(name) for name in SHEETS]
     figures = named([figure for one in drawn for figure in one.all()])
     for figure in figures:
-        _write(folder / f"{figure.name}.svg", standalone(figure.drawing, figure.title, sheets))
+        _write(folder / f"{figure.name}.svg", standalone(figure.drawing, figure.title, sheets, figure.note))
     for old in set(folder.glob("*.svg")) - {folder / f"{figure.name}.svg" for figure in figures}:
         old.unlink()  # of an earlier page of the same study
     write_tables(findings, out)
