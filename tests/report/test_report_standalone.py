@@ -70,6 +70,18 @@ def test_it_renders_alone_in_the_colours_of_the_light_page(drawing: Markup) -> N
     assert (pixels == 255).all(1).mean() > 0.8  # white ground
 
 
+def test_long_titles_and_notes_are_broken_into_lines_that_fit(drawing: Markup) -> None:
+    words = " ".join(f"word{i}" for i in range(40))
+    root = ET.fromstring(standalone(drawing, words, SHEETS, f"note {words}"))
+    texts = {kind: [e for e in root if e.get("class") == kind] for kind in ("head", "foot")}
+    assert " ".join(e.text for e in texts["head"]) == words
+    assert " ".join(e.text for e in texts["foot"]) == f"note {words}"
+    assert max(len(e.text) for e in texts["head"]) * 7 < float(root.get("width"))
+    heights = [float(e.get("y")) for e in (*texts["head"], *texts["foot"])]
+    assert heights == sorted(set(heights))
+    assert heights[-1] < float(root.get("height"))
+
+
 def test_a_drawing_without_a_box_is_refused() -> None:
     with pytest.raises(ValueError, match="viewBox"):
         standalone(Markup("<svg></svg>"), "t", SHEETS)

@@ -48,7 +48,7 @@ def standalone(drawing: Markup, title: str, sheets: Sequence[str], note: str = "
 
 def _lines(text: str, width: float, top: float, kind: str) -> tuple[Markup, float]:
     """The text in lines that fit, and where what follows may begin."""
-    lines = textwrap.wrap(text, int((width - 2 * _EDGE) / _LETTER[kind]))
+    lines = textwrap.wrap(text, int((width - 2 * _EDGE) / _LETTER[kind]), break_on_hyphens=False)
     spots = [
         tag("text", line, x=f"{_EDGE:g}", y=f"{top + _LINE * (i + 1):g}", class_=kind)
         for i, line in enumerate(lines)

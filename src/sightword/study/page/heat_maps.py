@@ -14,6 +14,7 @@ from sightword.study.page.looks import Figure, budget, measure, pairs, short, sl
 
 _CELL, _HIGH = 72.0, 27.0
 _LETTER, _LONGEST = 6.1, 40  # width of a letter, letters of a name
+_NOTE = "Framed and bold: shown after Holm's correction."
 _DEEPEST = 0.55  # opacity of the largest gain
 _LEAST = 0.02  # a gain of so much is the darkest when none is larger
 
@@ -37,7 +38,7 @@ def heat_maps(findings: Findings, model: str, size: int) -> list[Figure]:
             arms = [arm.label for arm in findings.study.arms[1:]]
             over = f"Gain in points over {findings.study.baseline.label}"
             title = f"{over} at {pairs(size)}, {budget(name)}, {model}"
-            found.append(Figure(slug("heat", model, name, size), title, _drawing(title, rows, arms)))
+            found.append(Figure(slug("heat", model, name, size), title, _drawing(title, rows, arms), _NOTE))
     return found
 
 
