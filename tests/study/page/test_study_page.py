@@ -427,3 +427,12 @@ def test_parquet_holds_what_csv_holds(out: Path) -> None:
         assert table.column_names == written[0]
         rows = [["" if value is None else str(value) for value in row.values()] for row in table.to_pylist()]
         assert rows == written[1:]
+
+
+def test_a_study_of_one_run_each_has_tables_with_heads(tmp_path: Path) -> None:
+    study = study_of(sizes=(8000,), seeds=(0,), arms=ARMS[:2])
+    write_page(analyse(study, points_of(study), resamples=20), tmp_path)  # nothing is known of its runs
+    for name in ("laws", "crossovers", "curves"):
+        head, *rows = (tmp_path / f"{name}.csv").read_text().splitlines()
+        assert head.startswith("budget,model,dataset,task,metric,")
+        assert rows == []

@@ -27,6 +27,20 @@ from sightword.study.page.gain_figures import band_of
 from sightword.study.page.luck_figures import share_of_seeds
 
 Row = dict[str, Any]
+_ASKED = "budget model dataset task metric "
+_COLUMNS = {  # also of a table without rows
+    "gains": (
+        _ASKED + "main objective baseline size gain gain_low gain_high error df examples_error "
+        "seeds_error seeds_share seeds p p_holm shown"
+    ),
+    "points": ("objective size seed budget model dataset task metric value n headline error"),
+    "laws": (_ASKED + "objective middle a a_low a_high b b_low b_high c c_low c_high"),
+    "crossovers": (
+        _ASKED + "objective baseline crossing sign size size_low size_high shown_from shown_to "
+        "asked_from asked_to change_per_decade change_per_decade_low change_per_decade_high"
+    ),
+    "curves": (_ASKED + "objective size extrapolated gain gain_low gain_high"),
+}
 
 
 def write_tables(findings: Findings, out: Path) -> None:
@@ -201,10 +215,9 @@ def _plain(value: object) -> object:
 
 def _csv(file: Path, rows: Sequence[Row]) -> None:
     written = io.StringIO(newline="")
-    if rows:
-        table = csv.DictWriter(written, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    table = csv.DictWriter(written, _COLUMNS[file.stem].split(), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
     _text(file, written.getvalue())
 
 
