@@ -62,6 +62,7 @@ def design(flags: Flags) -> Study:
         on=tuple(on),
         tasks=tuple(_parts(flags.score.tasks)),
         data_root=flags.score.data_root,
+        settings=flags.run.set,
         base=replace(base, batch_size=batch),
     )
 

@@ -32,6 +32,7 @@ class Study:
     splits: or two splits of the data, for validation and test, that runs do not learn from.
     on: labelled sets to score on besides.
     tasks: of `sightword evaluate`.
+    settings: `NAME=VALUE` of every run, which come after its model: `model.image.size=32`.
     base: everything else of a run.
     """
 
@@ -47,6 +48,7 @@ class Study:
     on: tuple[str, ...] = ()
     tasks: tuple[str, ...] = SCORED
     data_root: str = "."
+    settings: tuple[str, ...] = ()
     base: Config = field(default_factory=Config)
 
     def __post_init__(self) -> None:

@@ -104,6 +104,7 @@ def flops_of(study: Study, arm: Arm, model: str) -> float:
 def _learns(study: Study, arm: Arm, model: str) -> Config:
     """A run of an arm, but for its length, its part of the data and its place."""
     config = replace(study.base, objective=arm.objective, model=models.find(model), evaluate_on="")
+    config = override(config, dict(pair.split("=", 1) for pair in study.settings))
     return override(config, dict(arm.own), f"{arm.label}:")
 
 

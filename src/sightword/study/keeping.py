@@ -14,7 +14,7 @@ from sightword.training.disk import write_text
 
 FILE = "study.toml"
 HELD_OUT = "held_out"
-_FIXED = ("epochs", "lrs", "held_out", "splits")
+_FIXED = ("epochs", "lrs", "held_out", "splits", "settings")
 
 
 def keep(study: Study, out: Path) -> None:
