@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.Mon
     write = holding.write_shard
 
     def full(path: Path, samples: object) -> int:
-        if "test" in path.parent.parent.name:
+        if path.parent.parent.name == holding.TEST:
             raise OSError(28, "No space left on device")
         return write(path, samples)
 
@@ -214,7 +214,7 @@ def test_two_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hold_out(config, 10, tmp_path / "held", lambda line: None)
     _, test = opened(tmp_path / "held")
     assert len(test) == 5
-    assert sorted(path.name for path in (tmp_path / "held/test/test").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "held" / holding.TEST / "test").iterdir()) == [
         "0.tar",
         "1.tar",
         "nshards.txt",
