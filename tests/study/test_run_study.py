@@ -181,6 +181,22 @@ def test_learning_rates_are_tried_alike_on_validation_pairs(study: Study, tmp_pa
     assert page_of(carrying(swept, tmp_path / "out")[0]).is_file()
 
 
+@pytest.mark.parametrize(
+    ("objectives", "said"),
+    [
+        ("clip; clip + foo", "unknown objective 'foo'"),
+        ("clip; clip {optimizer.speed=1}", "unknown setting"),
+        ("clip; simclr {lr=fast}", "must be float, found 'fast'"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_written(
+    study: Study, tmp_path: Path, objectives: str, said: str
+) -> None:
+    with pytest.raises(SightwordError, match=said):
+        run_study(carrying(replace(study, objectives=objectives), tmp_path / "out")[0])
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_finished(study: Study, tmp_path: Path) -> None:
     keeping.keep(study, tmp_path / "out")
     with pytest.raises(SightwordError, match="no run of the study"):

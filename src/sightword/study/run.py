@@ -17,7 +17,7 @@ from sightword.study import rates
 from sightword.study.carried import Say, conduct, done
 from sightword.study.design import Study
 from sightword.study.findings import analyse
-from sightword.study.grid import Rates, cells, run_of, trials
+from sightword.study.grid import Rates, cells, flops_of, run_of, trials
 from sightword.study.holding import TEST, VALIDATION, hold_out
 from sightword.study.keeping import HELD_OUT, keep
 from sightword.study.launching.launcher import Launcher
@@ -123,6 +123,9 @@ def plan_study(carrying: Carrying) -> Planned:
     Raises:
         SightwordError: another study lies there, or what is asked for does not fit the data or each other.
     """
+    for cell in {(cell.model, cell.arm): cell for cell in cells(carrying.study)}.values():
+        run_of(carrying.study, cell, carrying.out, {})  # what does not fit is told before anything is written
+        flops_of(carrying.study, cell.arm, cell.model)
     keep(carrying.study, carrying.out)
     carrying.hold_out()
     planned = carrying.planned()

@@ -94,6 +94,8 @@ def _run(work: Work, config: Config, threads: int, gpu: str) -> None:
         redirect_stdout(log),
         redirect_stderr(log),
     ):
+        for stream in (1, 2):  # what signal handlers, libraries and children of its own say
+            os.dup2(log.fileno(), stream)
         try:
             work(config)
         except SightwordError as error:
