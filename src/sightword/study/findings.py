@@ -13,6 +13,7 @@ from sightword.study.analysis.published import Published, published
 from sightword.study.analysis.verdicts import Verdict, verdict
 from sightword.study.design import Study
 from sightword.study.grid import Cell
+from sightword.study.wording import measure
 
 DECIDING = ("zeroshot", "retrieval", "linear", "knn")  # the first task that was scored decides
 
@@ -126,7 +127,10 @@ def analyse(
     answers = answers_of(every, [arm.label for arm in study.arms], resamples=resamples)
     deciding = {model: _deciding(study, every, answers, model) for model in study.models}
     verdicts = [
-        verdict(answer, arm, size) for some in deciding.values() for answer in some for arm in answer.arms
+        verdict(answer, arm, size, measure(answer.question))
+        for some in deciding.values()
+        for answer in some
+        for arm in answer.arms
     ]
     return Findings(
         *(study, every, tuple(answers), deciding, tuple(verdicts)),

@@ -22,6 +22,7 @@ class Verdict:
         the curve, where there are none. crossover, change: None where too few seeds were run.
     sizes, seeds: of the runs (the fewest seeds of any size). datasets: averaged over, or the one.
     paired: whether the arms were paired example by example.
+    asked: the question in words: "image retrieval, recall@5 on pets"; "" for its names.
     """
 
     question: Question
@@ -36,6 +37,7 @@ class Verdict:
     seeds: int
     datasets: tuple[str, ...]
     paired: bool
+    asked: str = ""
 
     @property
     def pays(self) -> int:
@@ -52,7 +54,7 @@ class Verdict:
 
     def findings(self) -> list[str]:
         """What was found at the size, and how it goes on."""
-        return [f"On {_what(self)} at {pairs_of(self.size)}, {_found(self)}.", *_further(self)]
+        return [f"{_what(self)} at {pairs_of(self.size)}, {_found(self)}.", *_further(self)]
 
     def conditions(self) -> str:
         """What it holds for."""
@@ -63,13 +65,14 @@ class Verdict:
         return f"(Runs of {sizes} pairs, {seeds}; 95 % intervals over {over}{how}.)"
 
 
-def verdict(answer: Answer, arm: ArmAnswer, size: int | None = None) -> Verdict:
+def verdict(answer: Answer, arm: ArmAnswer, size: int | None = None, asked: str = "") -> Verdict:
     """The verdict on one arm.
 
     Args:
         answer: to the question.
         arm: one of the answer's.
         size: that is asked about; the largest that was run when None.
+        asked: the question in words.
 
     Raises:
         SightwordError: when the size lies further than a decade from those that were run.
@@ -86,6 +89,7 @@ def verdict(answer: Answer, arm: ArmAnswer, size: int | None = None) -> Verdict:
         seeds=min((gain.seeds for gain in arm.gains), default=0),
         datasets=answer.grid.datasets,
         paired=answer.grid.paired,
+        asked=asked,
     )
 
 
@@ -113,9 +117,11 @@ def points(gain: Interval) -> str:
 
 def _what(one: Verdict) -> str:
     asked = one.question
+    if one.asked:
+        return f"In {one.asked} with {asked.model}"
     if asked.is_mean:
-        return f"the mean of {len(one.datasets)} data sets, {asked.task}, {asked.model}"
-    return f"{asked.dataset}, {asked.task} {asked.metric}, {asked.model}"
+        return f"On the mean of {len(one.datasets)} data sets, {asked.task}, {asked.model}"
+    return f"On {asked.dataset}, {asked.task} {asked.metric}, {asked.model}"
 
 
 def _found(one: Verdict) -> str:

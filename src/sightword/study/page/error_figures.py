@@ -12,8 +12,9 @@ from sightword.report.plots import Field, band, chart, curve, field, labels, spo
 from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.crossovers import REACH
 from sightword.study.analysis.laws import Law
-from sightword.study.page.looks import ERROR, SIZE, Figure, budget, measure, room, short, slug
+from sightword.study.page.looks import ERROR, SIZE, Figure, budget, room, short, slug
 from sightword.study.page.seed_dots import seed_dots
+from sightword.study.wording import measure
 
 _AIR = 10**0.12
 _STEPS = 24  # of a decade

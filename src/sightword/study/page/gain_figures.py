@@ -14,8 +14,9 @@ from sightword.report.plots import Field, band, chart, curve, field, level, padd
 from sightword.study.analysis.answers import Answer, ArmAnswer
 from sightword.study.analysis.crossovers import REACH
 from sightword.study.analysis.gains import Gain
-from sightword.study.page.looks import POINTS, SIZE, Figure, budget, measure, slug
+from sightword.study.page.looks import POINTS, SIZE, Figure, budget, slug
 from sightword.study.page.seed_dots import seed_dots
+from sightword.study.wording import measure
 
 SHARES = np.array([0.025, 0.5, 0.975])
 _STEPS = 12  # of a decade

@@ -10,7 +10,8 @@ from sightword.report.markup import Markup, join, tag
 from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.gains import Gain
 from sightword.study.findings import DECIDING, Findings
-from sightword.study.page.looks import Figure, budget, measure, pairs, short, slug
+from sightword.study.page.looks import Figure, budget, pairs, short, slug
+from sightword.study.wording import measure
 
 _CELL, _HIGH = 72.0, 27.0
 _LETTER, _LONGEST = 6.1, 40  # width of a letter, letters of a name

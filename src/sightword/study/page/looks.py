@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from sightword.report import phrases
 from sightword.report.figures import COLOURS, Axis, marker
 from sightword.report.markup import Markup, tag
-from sightword.report.records import Measure
-from sightword.study.analysis.points import Question
 
 SIZE = Axis("pairs learned from", phrases.short_count)
 POINTS = Axis(
@@ -74,14 +72,6 @@ def room(labels: Sequence[str]) -> float:
 def budget(name: str) -> str:
     """What the arms have alike."""
     return BUDGETS.get(name, f"equal {name}")
-
-
-def measure(question: Question) -> str:
-    """What was measured: "zero-shot, mean over data sets", "zero-shot, top-1 on pets"."""
-    if question.is_mean:
-        return f"{phrases.task(question.task)}, {question.dataset}"
-    said = phrases.metric(Measure(question.dataset, "", question.task, question.metric))
-    return f"{said} on {question.dataset}"
 
 
 def pairs(size: int | float) -> str:

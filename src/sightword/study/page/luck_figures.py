@@ -9,7 +9,8 @@ from sightword.report.figures import COLOURS
 from sightword.report.markup import Markup, join, tag
 from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.gains import Gain
-from sightword.study.page.looks import Figure, budget, measure, short, slug
+from sightword.study.page.looks import Figure, budget, short, slug
+from sightword.study.wording import measure
 
 _NAMES, _LONG, _AFTER, _HIGH = 62.0, 210.0, 168.0, 21.0
 

@@ -14,12 +14,13 @@ from sightword.study.page.conduct import conduct, missing
 from sightword.study.page.error_figures import error_figures
 from sightword.study.page.gain_figures import gain_figures
 from sightword.study.page.heat_maps import heat_maps
-from sightword.study.page.looks import Figure, arm_name, budget, measure, pairs, slug
+from sightword.study.page.looks import Figure, arm_name, budget, pairs, slug
 from sightword.study.page.luck_figures import luck_figure, luck_sentences
 from sightword.study.page.published_figures import published_figures
 from sightword.study.page.reading import method, reading
 from sightword.study.page.tables import gain_tables, law_table
 from sightword.study.page.verdict_cards import cards
+from sightword.study.wording import measure
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from sightword.report.markup import Markup
 from sightword.report.plots import Field, chart, field, level, padded, spot
 from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.published import Anchor, Published
-from sightword.study.page.looks import ERROR, POINTS, SIZE, Figure, measure, slug
+from sightword.study.page.looks import ERROR, POINTS, SIZE, Figure, slug
+from sightword.study.wording import measure
 
 TASK = "zeroshot"  # ImageNet, of the published ones
 WARNING = (

@@ -12,7 +12,8 @@ from sightword.study.analysis.answers import Answer
 from sightword.study.analysis.gains import Gain
 from sightword.study.analysis.laws import Law
 from sightword.study.findings import Findings
-from sightword.study.page.looks import arm_name, budget, measure
+from sightword.study.page.looks import arm_name, budget
+from sightword.study.wording import measure
 
 _GAINS = ("arm", "pairs", "gain, points", "95 % interval", "seeds", "p", "p after Holm", "")
 _LAWS = ("arm", "error that stays", "that falls", "how fast, c", "95 % interval of c")
