@@ -70,7 +70,7 @@ def parts(findings: Findings, drawn: Sequence[Drawn]) -> list[Section]:
     """Every part of the page."""
     errors = (
         "Each arm's error, both axes logarithmic: small dots are seeds, marks their means, lines fitted laws"
-        " with their bands."
+        " with their bands. A band holds only if the arm follows such a law; no verdict rests on it."
     )
     return [
         _verdict(findings),
