@@ -42,6 +42,7 @@ def design(flags: Flags) -> Study:
     from sightword.study.sizing import batch_unasked, sizes
 
     if flags.pairs.data is None:
+        _check_alone(flags)
         return keeping.read(Path(flags.out))
     base = _base(flags)
     splits = tuple(_parts(flags.score.test_splits))
@@ -65,6 +66,18 @@ def design(flags: Flags) -> Study:
         settings=flags.run.set,
         base=replace(base, batch_size=batch),
     )
+
+
+def _check_alone(flags: Flags) -> None:
+    """Without data a study goes on as it is: what would change it must not be passed over."""
+    plain = Flags()
+    for name in ("pairs", "grid", "run", "score", "machine", "tables"):
+        for field in fields(getattr(plain, name)):
+            if getattr(getattr(flags, name), field.name) != getattr(getattr(plain, name), field.name):
+                raise SightwordError(
+                    f"--{field.name.replace('_', '-')} is given without --data; give --data and all flags"
+                    " again to change or extend a study, or --out alone to go on with it"
+                )
 
 
 def _base(flags: Flags) -> Config:
@@ -113,9 +126,7 @@ def _launcher(flags: Flags) -> Launcher:
     known = {name: value for name, value in given.items() if name in own}
     others = {name: value for name, value in given.items() if name not in own}
     if kind is Slurm:
-        return replace(
-            build(Slurm, known | {"folder": "."}, "--cluster"), folder=Path(flags.out), more=others
-        )
+        return override(Slurm(Path(flags.out), more=others), known, "--cluster")
     if others:
         raise unknown("setting of --cluster", next(iter(others)), own)
     return override(Ray(), known, "--cluster")

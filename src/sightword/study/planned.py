@@ -190,7 +190,11 @@ def ask(planned: Planned, yes: bool) -> bool:
             f"the study takes {duration(planned.hours)}, and there is no terminal to ask on; add --yes to"
             " agree, or plan fewer runs"
         )
-    return input(f"this takes {duration(planned.hours)}; go on? y/N ").strip().lower() in ("y", "yes")
+    try:
+        answer = input(f"this takes {duration(planned.hours)}; go on? y/N ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
 
 
 def duration(hours: float) -> str:

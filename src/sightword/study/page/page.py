@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from sightword.report import phrases, sections
-from sightword.report.markup import Markup, tag, verbatim
+from sightword.report.markup import Markup, asset, document, tag
 from sightword.report.sections import Section
 from sightword.report.standalone import standalone
 from sightword.study.findings import Findings
@@ -34,7 +33,7 @@ def write_page(findings: Findings, out: Path) -> Path:
     drawn = [draw(findings, model) for model in findings.study.models]
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    sheets = [_asset(name) for name in SHEETS]
+    sheets = [asset(name) for name in SHEETS]
     figures = named([figure for one in drawn for figure in one.all()])
     for figure in figures:
         _write(folder / f"{figure.name}.svg", standalone(figure.drawing, figure.title, sheets, figure.note))
@@ -52,19 +51,7 @@ def render(findings: Findings, drawn: Sequence[Drawn]) -> Markup:
         tag("main", *(sections.render(part) for part in made)),
         tag("footer", tag("p", "Made by sightword from the records of the runs.")),
     ]
-    return verbatim("<!doctype html>\n" + tag("html", _head(title), tag("body", *body), lang="en") + "\n")
-
-
-def _head(title: str) -> Markup:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", verbatim("\n".join(_asset(name) for name in SHEETS))),
-    )
+    return document(title, body, SHEETS)
 
 
 def _header(title: str, findings: Findings, made: Sequence[Section]) -> Markup:
@@ -94,10 +81,6 @@ def _lede(findings: Findings) -> str:
         f" {len(sets)} data set{'s' if len(sets) != 1 else ''}. Every arm is compared with"
         f" {study.baseline.label}."
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("sightword.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _write(file: Path, text: str) -> Path:
