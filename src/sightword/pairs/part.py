@@ -6,13 +6,14 @@ import hashlib
 import operator
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import SupportsIndex, final, overload
+from typing import SupportsIndex, final
 
 import numpy as np
 from jaxtyping import Int64, UInt64
 
 from sightword.errors import BadSample
 from sightword.pairs.base import Pairs
+from sightword.pairs.keys import Keys
 from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.sample import Sample, Text
 from sightword.pairs.tars.contents import IndexReport
@@ -155,19 +156,13 @@ class Part(Pairs):
 
 
 @final
-class _Keys(Sequence[str]):
+class _Keys(Keys):
     """The keys of a part. All keys of the whole are listed only where the part is a good share of it."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
 
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[str]: ...
-    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
-        if isinstance(i, slice):
-            return [self[k] for k in range(*i.indices(len(self)))]
+    def key(self, i: int) -> str:
         part, number = self._part, self._part.number_in_whole(i)
         if part.kept and len(part.whole) > _FEW * len(part):
             return part._said(number).key

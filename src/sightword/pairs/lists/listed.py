@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import SupportsIndex, final, overload
+from typing import SupportsIndex, final
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from jaxtyping import UInt64
 from sightword.errors import BadSample, SightwordError
 from sightword.pairs.base import Pairs
 from sightword.pairs.files import cache_dir
+from sightword.pairs.keys import Keys
 from sightword.pairs.lists.keys import unnumbered
 from sightword.pairs.lists.listing import Facts, Wanted, write_list
 from sightword.pairs.lists.pictures import Kind, Pictures, Span, UnreadableError
@@ -211,19 +212,13 @@ class ListedPairs(Pairs):
 
 
 @final
-class _Keys(Sequence[str]):
+class _Keys(Keys):
     """The keys of a list, read when asked for."""
 
     def __init__(self, pairs: ListedPairs) -> None:
         self._pairs = pairs
 
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[str]: ...
-    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
-        if isinstance(i, slice):
-            return [self[k] for k in range(*i.indices(len(self)))]
+    def key(self, i: int) -> str:
         block, row = self._pairs._find(i)
         key: str = block.column("key")[row].as_py()
         return key
