@@ -17,6 +17,7 @@ from sightword.errors import SightwordError, unknown
 Precision = Literal["fp32", "bf16", "auto"]
 Colourer = Literal["loader", "device"]  # who does the colours of views
 Pool = Literal["class", "gap", "max", "attention"]
+Activation = Literal["gelu", "quick_gelu", "gelu_tanh"]  # exact, OpenAI's, or SigLIP's approximation
 CaptionPolicy = Literal[
     "label", "label-tags", "label-tags-languages",
     "first", "uniform", "longest", "mixture", "title-or-description",
@@ -27,20 +28,27 @@ CaptionPolicy = Literal[
 class ImageTowerConfig:
     """An image encoder. `kind` says which fields count: ViT's or the ResNets'."""
 
-    kind: Literal["vit", "resnet", "modified-resnet"] = "vit"
+    kind: Literal["vit", "resnet", "modified-resnet", "standard-resnet"] = "vit"
     size: int = 224  # pixels
     width: int = 384  # ViT: model width; ResNet: width of the first stage
     layers: tuple[int, ...] = (12,)  # ViT: one depth; ResNet: blocks in each stage
     heads: int = 12
     patch_size: int = 16  # pixels a token stands for, also of a ResNet (its whole stride)
     stem: Literal["patch", "conv"] = "patch"
+    stem_bias: bool = True  # of the patch embedding; CLIP has none
+    pre_norm: bool = False  # ViT: a LayerNorm before the first block, as CLIP's
+    activation: Activation = "gelu"  # of a ViT
+    eps: float = 1e-6  # of a ViT's LayerNorms
     positions: Literal["learned", "sincos"] = "learned"  # ViT: learned as SLIP's, or fixed as MAE's
     pool: Pool = "class"
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
     mask_token: bool = False  # ViT: to replace hidden patches; objectives that do so get one unasked
     freeze_stem: bool = False  # ViT: the random patch embedding is not trained (MoCo v3, section 4.2)
+    bottleneck: bool = True  # standard-resnet: as ResNet-50 and deeper; False as ResNet-18 and -34
     norm: Literal["batch", "group"] = "batch"  # ResNets and the convolutional stem
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # by which evaluation resizes pictures
+    resize: Literal["shortest", "squash"] = "shortest"  # side to `size`, the middle cut out; or both sides
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's, as SLIP
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -53,9 +61,10 @@ class TextTowerConfig:
     layers: int = 12
     heads: int = 8
     context: int = 77
-    attention: Literal["causal", "bidirectional"] = "causal"
-    pool: Literal["eot", "mean", "class"] = "eot"
-    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    attention: Literal["causal", "bidirectional", "padding-too"] = "causal"  # padding-too: as SigLIP
+    pool: Literal["eot", "mean", "class", "last"] = "eot"  # last: of the context, padding or not (SigLIP)
+    activation: Activation = "quick_gelu"
+    eps: float = 1e-5  # of the LayerNorms
     mlp_ratio: float = 4.0
     mask_token: bool = False  # to replace hidden words; objectives that do so get one unasked
 
@@ -68,6 +77,8 @@ class ModelConfig:
     image: ImageTowerConfig = field(default_factory=ImageTowerConfig)
     text: TextTowerConfig = field(default_factory=TextTowerConfig)
     embed: int = 512  # width of the joint space
+    project_image: bool = True  # False: the image tower's own feature is in the joint space (RN50, SigLIP)
+    project_text_bias: bool = False  # the captions' projection has a bias (SigLIP)
 
 
 @dataclass(frozen=True)

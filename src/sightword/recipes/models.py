@@ -62,6 +62,12 @@ def rn50() -> ModelConfig:
     return ModelConfig("rn50", image, embed=1024)
 
 
+def resnet50() -> ModelConfig:
+    """The ResNet-50 of torchvision and timm, its feature the mean of the last map."""
+    image = ImageTowerConfig(kind="standard-resnet", width=64, layers=(3, 4, 6, 3), patch_size=32, pool="gap")
+    return ModelConfig("resnet50", image, embed=1024)
+
+
 def names() -> dict[str, Callable[[], ModelConfig]]:
     """Every model of this file by its name on the command line."""
     own = vars(sys.modules[__name__]).values()

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sightword.config import Activation
 from sightword.towers.layer import Layer, economical
 
 
@@ -71,13 +72,20 @@ class QuickGELU(nn.Module):
         return x * torch.sigmoid(1.702 * x)
 
 
+def activation_of(name: Activation) -> nn.Module:
+    """The module that a configuration names; `gelu_tanh` is the approximation of SigLIP's weights."""
+    if name == "quick_gelu":
+        return QuickGELU()
+    return nn.GELU(approximate="tanh" if name == "gelu_tanh" else "none")
+
+
 class MLP(nn.Module):
     """Linear, activation, linear."""
 
-    def __init__(self, width: int, hidden: int, quick: bool = False) -> None:
+    def __init__(self, width: int, hidden: int, activation: Activation = "gelu") -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
-        self.act = QuickGELU() if quick else nn.GELU()
+        self.act = activation_of(activation)
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Float[Tensor, "*rows w"]) -> Float[Tensor, "*rows w"]:
@@ -116,14 +124,14 @@ class Block(Layer):
         heads: int,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
-        quick: bool = False,
+        activation: Activation = "gelu",
         eps: float = 1e-6,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=eps)
-        self.mlp = MLP(width, round(width * mlp_ratio), quick)
+        self.mlp = MLP(width, round(width * mlp_ratio), activation)
         self.drop_path = DropPath(drop_path)
 
     @economical
@@ -146,15 +154,22 @@ class AttentionPool(nn.Module):
     Source: Set Transformer (arXiv 1810.00825) as used by Zhai et al. (arXiv 2106.04560) and SigLIP.
     """
 
-    def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        activation: Activation = "gelu",
+        eps: float = 1e-6,
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.probe = nn.Parameter(torch.empty(1, 1, width))
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.proj = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = MLP(width, round(width * mlp_ratio))
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.mlp = MLP(width, round(width * mlp_ratio), activation)
         nn.init.trunc_normal_(self.probe, std=0.02)
 
     def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b w"]:

@@ -7,6 +7,7 @@ from sightword.errors import SightwordError
 from sightword.towers.base import ImageTower, TextTower
 from sightword.towers.modified_resnet import ModifiedResNet
 from sightword.towers.resnet import ResNet
+from sightword.towers.standard_resnet import StandardResNet
 from sightword.towers.text import TextTransformer
 from sightword.towers.vit import ViT
 
@@ -24,6 +25,9 @@ def build_image(config: ImageTowerConfig) -> ImageTower:
     if config.kind == "resnet":
         _check_resnet(config)
         return ResNet(config)
+    if config.kind == "standard-resnet":
+        _check_standard_resnet(config)
+        return StandardResNet(config)
     _check_modified_resnet(config)
     return ModifiedResNet(config)
 
@@ -44,6 +48,11 @@ def build_text(config: TextTowerConfig, vocab: int, pad: int, eot: int) -> TextT
     _demand(config.context >= 2, f"{name}.context is {config.context}; start and end of text need at least 2")
     _check_heads(name, config.width, config.heads)
     causal = config.attention == "causal"
+    _demand(
+        (config.pool == "last") == (config.attention == "padding-too") or config.pool == "mean",
+        f'{name}: pool "last" takes the context\'s last place, and only with attention = "padding-too" does'
+        f' anything stand there; found pool "{config.pool}" and attention "{config.attention}"',
+    )
     _demand(
         not (causal and config.pool == "class"),
         f"{name}: a class token stands in front, where causal attention sees nothing; "
@@ -102,6 +111,19 @@ def _check_resnet(config: ImageTowerConfig) -> None:
     )
     if config.pool == "attention":
         _check_heads(name, config.width * stages, config.heads)
+
+
+def _check_standard_resnet(config: ImageTowerConfig) -> None:
+    name = "model.image"
+    _demand(
+        config.pool in ("gap", "max"),
+        f"{name}.pool is '{config.pool}', but this ResNet has no class token or query; use 'gap' or 'max'",
+    )
+    _demand(
+        len(config.layers) == 4 and config.patch_size == 32,
+        f"{name}: a standard ResNet has 4 stages and a patch_size of 32,"
+        f" found layers {config.layers} and {config.patch_size}",
+    )
 
 
 def _check_modified_resnet(config: ImageTowerConfig) -> None:

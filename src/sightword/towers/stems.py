@@ -26,8 +26,8 @@ class PatchStem(nn.Linear):
     which is about twice as fast on a CPU. `weight.view(-1, 3, size, size)` is that convolution's weight.
     """
 
-    def __init__(self, size: int, width: int) -> None:
-        super().__init__(3 * size * size, width)
+    def __init__(self, size: int, width: int, bias: bool = True) -> None:
+        super().__init__(3 * size * size, width, bias)
         self.size = size
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n width"]:

@@ -18,8 +18,9 @@ class TextTransformer(TextTower):
     """Pre-norm transformer over token and position embeddings, with a final LayerNorm.
 
     Pooling: "eot", the end-of-text token (CLIP); "mean", over all real tokens, start and end included;
-    "class", a token of its own in front (bidirectional only). The batch is trimmed to what its longest
-    caption needs, which changes nothing but the time: padding is never attended to.
+    "class", a token of its own in front (bidirectional only); "last", the last place of the context. The
+    batch is trimmed to what its longest caption needs, which changes nothing but the time: padding is never
+    attended to, unless attention is "padding-too": SigLIP's weights learned with padding as words.
     """
 
     def __init__(self, config: TextTowerConfig, vocab: int, pad: int, eot: int) -> None:
@@ -34,17 +35,18 @@ class TextTransformer(TextTower):
             )
         )
         self.causal = config.attention == "causal"
+        self.pads_count = config.attention == "padding-too"
         self.pool = config.pool
         width = config.width
         self.token_embedding = nn.Embedding(vocab, width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context, width))
         self.class_token = nn.Parameter(torch.empty(1, 1, width)) if config.pool == "class" else None
         self.mask_token = nn.Parameter(torch.empty(1, 1, width)) if config.mask_token else None
-        quick = config.activation == "quick_gelu"
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.mlp_ratio, quick=quick, eps=1e-5) for _ in range(config.layers)
+            Block(width, config.heads, config.mlp_ratio, activation=config.activation, eps=config.eps)
+            for _ in range(config.layers)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, eps=config.eps)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -73,15 +75,18 @@ class TextTransformer(TextTower):
         assert words.ids.shape[1] <= self.facts.context, (words.ids.shape, self.facts.context)
         positions = torch.arange(words.ids.shape[1], device=words.ids.device)
         real = positions < words.lengths[:, None]
+        looked_at = torch.ones_like(real) if self.pads_count else real
         if hidden is not None:
             hidden = hidden.to(real.device) & (positions < words.lengths[:, None] - 1)
         if hidden is None or replace:
-            x, kept = self._embed(words.ids, real, hidden), None
-            seen = real[:, : x.shape[1]]
+            x, kept = self._embed(words.ids, looked_at, hidden), None
+            seen = looked_at[:, : x.shape[1]]
+            valid = real[:, : x.shape[1]]
         else:
-            x, seen, kept = self._embed_seen(words.ids, real & ~hidden)
+            x, seen, kept = self._embed_seen(words.ids, looked_at & ~hidden)
+            valid = seen & real.gather(1, kept)
         tokens, pooled = self._encode(x, seen)
-        return Encoded(pooled, tokens, kept, hidden, seen)
+        return Encoded(pooled, tokens, kept, hidden, valid)
 
     def _embed(self, ids: Tensor, real: Tensor, replaced: Tensor | None) -> Float[Tensor, "b n w"]:
         n = _longest(real)
@@ -125,7 +130,7 @@ def _longest(real: Bool[Tensor, "b n"]) -> int:
 
 
 def _last(x: Float[Tensor, "b n w"], real: Bool[Tensor, "b n"]) -> Float[Tensor, "b w"]:
-    """The end-of-text token: the last real one, whatever its id."""
+    """The last token that is looked at: end-of-text, or the context's last where padding counts too."""
     return x[torch.arange(x.shape[0], device=x.device), real.sum(1) - 1]
 
 

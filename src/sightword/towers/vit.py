@@ -36,7 +36,7 @@ class ViT(ImageTower):
         width, depth = config.width, config.layers[0]
         self.patch_size, self.pool = config.patch_size, config.pool
         self.stem: PatchStem | ConvStem = (
-            PatchStem(config.patch_size, width)
+            PatchStem(config.patch_size, width, config.stem_bias)
             if config.stem == "patch"
             else ConvStem(config.patch_size, width, config.norm)
         )
@@ -45,11 +45,17 @@ class ViT(ImageTower):
         self.class_token = _token(width, config.pool == "class")
         self.class_position = _token(width, config.pool == "class" and learned)
         rates = torch.linspace(0, config.drop_path, depth, device="cpu").tolist()
-        self.blocks = nn.ModuleList(Block(width, config.heads, config.mlp_ratio, rate) for rate in rates)
+        self.pre_norm = nn.LayerNorm(width, eps=config.eps) if config.pre_norm else nn.Identity()
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.mlp_ratio, rate, config.activation, config.eps)
+            for rate in rates
+        )
         self.path_draws = 2 * depth if config.drop_path else 0
-        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.norm = nn.LayerNorm(width, eps=config.eps)
         self.attention_pool = (
-            AttentionPool(width, config.heads, config.mlp_ratio) if config.pool == "attention" else None
+            AttentionPool(width, config.heads, config.mlp_ratio, config.activation, config.eps)
+            if config.pool == "attention"
+            else None
         )
         self._initialise()
         self.mask_token = _token(width, config.mask_token)  # last: all else is drawn the same without it
@@ -74,7 +80,7 @@ class ViT(ImageTower):
         `draws` are as many as `path_draws` says; without them torch draws which branches are dropped.
         """
         x, kept = self._tokens(images, hidden, replace)
-        x = self._with_class(x)
+        x = self.pre_norm(self._with_class(x))
         for block, own in zip(self.blocks, self._each_blocks(draws), strict=True):
             x = block(x, draws=own)
         return self._answer(self.norm(x), kept, hidden)
@@ -98,7 +104,7 @@ class ViT(ImageTower):
             the picture's encoding, and the other tokens as the last layer leaves them.
         """
         x, kept = self._tokens(images, hidden, replace=False)
-        x = self._with_class(x)
+        x = self.pre_norm(self._with_class(x))
         own = x.shape[1]
         x = torch.cat([x, others.to(x.dtype)], dim=1)
         seen = torch.cat([valid.new_ones(len(x), own), valid], dim=1)

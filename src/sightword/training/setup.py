@@ -148,11 +148,20 @@ def build_encoders(model: ModelConfig, tokenizer: Tokenizer, seed: int, has: Equ
         towers["text"] = words
         if has.contrast is not None:
             with _seeded(seed, "joint space"):
-                joint = JointSpace(image.facts.width, words.facts.width, model.embed, has.contrast)
+                joint = _joint_space(model, image.facts.width, words.facts.width, has.contrast)
     if has.trunk:
         with _seeded(seed, "joint trunk"):
             towers["joint"] = JointTrunk(image, tokenizer.vocab, model.text.context)
     return Encoders(towers, joint)
+
+
+def _joint_space(model: ModelConfig, image: int, text: int, contrast: Contrast) -> JointSpace:
+    if not model.project_image and image != model.embed:
+        raise SightwordError(
+            f"model.project_image is false, so the image tower's {image} numbers are the joint space's, but"
+            f" model.embed is {model.embed}; set model.embed={image}"
+        )
+    return JointSpace(image, text, model.embed, contrast, model.project_image, model.project_text_bias)
 
 
 def build_pretrainer(config: Config, tokenizer: Tokenizer, fresh: bool = True) -> Pretrainer:

@@ -1,0 +1,1 @@
+"""Weights of other libraries, by our names and by theirs."""
