@@ -30,6 +30,24 @@ def test_folders_tell_arms_apart_and_stay_below_their_place() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("clip; clip + 0.5 * simclr(hidden=512)@20% {lr=1e-3}", ["clip", "clip + 0.5 * simclr@20%"]),
+        (
+            "clip; clip + mae; clip + mae(ratio=0.6); simclr(out=64)",
+            ["clip", "clip + mae", "clip + mae(ratio=0.6)", "simclr"],
+        ),
+        (
+            "clip; clip + mae {lr=1e-3}; clip + mae {lr=2e-3}",
+            ["clip", "clip + mae {lr=1e-3}", "clip + mae {lr=2e-3}"],
+        ),
+    ],
+)
+def test_names_leave_out_options_that_tell_nothing_apart(text: str, names: list[str]) -> None:
+    assert [arm.name for arm in arms(text)] == names
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("clip", "found 1 in 'clip'"),

@@ -62,8 +62,8 @@ def test_what_is_left_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     made = plan(some, tmp_path, WORK, speeds(some), MEASURED, 1)
     assert (made.runs, made.left) == (8, 7)
     assert {(r.size, r.arm): (r.runs, r.finished, r.begun, r.to_do) for r in made.rows} == {
-        (16, "clip"): (2, 0, 0, 2), (16, some.arms[1].label): (2, 0, 0, 2),
-        (32, "clip"): (2, 1, 0, 1), (32, some.arms[1].label): (2, 0, 1, 1),
+        (16, "clip"): (2, 0, 0, 2), (16, some.arms[1].name): (2, 0, 0, 2),
+        (32, "clip"): (2, 1, 0, 1), (32, some.arms[1].name): (2, 0, 1, 1),
     }  # fmt: skip
     # Sixteen pairs twice are 4 steps of 8; of 8 steps of 32 pairs 5 are done once.
     seconds = 4 * (10 + 3.2 + 5) + 2 * (10 + 6.4 + 5) + (10 + 2.4 + 5)

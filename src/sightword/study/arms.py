@@ -8,7 +8,8 @@ No torch here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from sightword.errors import SightwordError
 from sightword.objectives import grammar
@@ -24,14 +25,21 @@ class Arm:
 
     objective: a weighted sum, in its canonical text.
     own: settings that are only this arm's, by dotted names.
+    short: what it is called beside the others of its study, where that is shorter than all that it is.
     """
 
     objective: str
     own: tuple[tuple[str, str], ...] = ()
+    short: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """What people are told: `clip + simclr` where no other arm of the study is that, too."""
+        return self.short or self.label
 
     @property
     def label(self) -> str:
-        """What it is called; `arms` reads it as the same arm."""
+        """All that it is; `arms` reads it as the same arm."""
         short = {long: name for name, long in _SHORT.items()}
         said = ", ".join(f"{short.get(name, name)}={value}" for name, value in self.own)
         return f"{self.objective} {{{said}}}" if said else self.objective
@@ -59,7 +67,20 @@ def arms(text: str) -> tuple[Arm, ...]:
             raise SightwordError(f"the objective '{arm.label}' stands twice in the study; give it once")
     if len({arm.folder for arm in found}) < len(found):
         raise SightwordError("two objectives of the study have names too much alike; shorten their options")
-    return found
+    return _named(found)
+
+
+def _named(found: Sequence[Arm]) -> tuple[Arm, ...]:
+    """The options of objectives are left out of names, where the names then still tell all arms apart."""
+    without = [_without_options(arm.objective) for arm in found]
+    told = (
+        short if without.count(short) == 1 else arm.label for arm, short in zip(found, without, strict=True)
+    )
+    return tuple(replace(arm, short=name) for arm, name in zip(found, told, strict=True))
+
+
+def _without_options(objective: str) -> str:
+    return grammar.canonical(tuple(replace(term, options=()) for term in grammar.parse(objective)))
 
 
 def _arm(text: str) -> Arm:

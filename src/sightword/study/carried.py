@@ -51,7 +51,7 @@ def conduct(
 def _cost(study: Study, cell: Cell, rates: Rates, tried: Tried) -> ArmCost:
     config, which = run_of(study, cell, Path(), rates), (cell.model, cell.arm)
     spent = flops_of(study, cell.arm, cell.model)
-    return ArmCost(cell.model, cell.arm.label, spent, config.optimizer.lr, tried.get(which, ()))
+    return ArmCost(cell.model, cell.arm.name, spent, config.optimizer.lr, tried.get(which, ()))
 
 
 def _state(out: Path, cell: Cell, work: Work, failed: Mapping[str, str]) -> RunState:

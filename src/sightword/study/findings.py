@@ -113,7 +113,7 @@ def analyse(
     """Ask the points every question: each budget and model, each data set's metrics, and each task's mean.
 
     Args:
-        study: whose points they are; a point's objective is its arm's label.
+        study: whose points they are; a point's objective is its arm's name.
         points: of the runs that were scored. The baseline takes one run for both budgets: where its points
             stand under `samples` alone, they serve under `flops`, too.
         conduct: how the runs went; nothing is said of it when None.
@@ -124,7 +124,7 @@ def analyse(
         SightwordError: there are no points, they are not the study's, or the size is too far from its sizes.
     """
     every = _shared(study, tuple(points))
-    answers = answers_of(every, [arm.label for arm in study.arms], resamples=resamples)
+    answers = answers_of(every, [arm.name for arm in study.arms], resamples=resamples)
     deciding = {model: _deciding(study, every, answers, model) for model in study.models}
     verdicts = [
         verdict(answer, arm, size, measure(answer.question))
@@ -143,7 +143,7 @@ def analyse(
 def _shared(study: Study, points: tuple[Point, ...]) -> tuple[Point, ...]:
     """The points, with the baseline's under each budget, in an order that does not depend on theirs."""
     have = {_key(point) for point in points}
-    first = [p for p in points if p.objective == study.baseline.label and p.budget == "samples"]
+    first = [p for p in points if p.objective == study.baseline.name and p.budget == "samples"]
     copies = [replace(point, budget=budget) for budget in study.budgets for point in first]
     added = [copy for copy in copies if _key(copy) not in have]
     return tuple(sorted((*points, *added), key=lambda point: _place(study, point)))
@@ -156,7 +156,7 @@ def _key(point: Point) -> tuple[object, ...]:
 
 def _place(study: Study, point: Point) -> tuple[object, ...]:
     """By the study's own order of models, budgets, data sets and arms."""
-    labels = [arm.label for arm in study.arms]
+    labels = [arm.name for arm in study.arms]
     arm = labels.index(point.objective) if point.objective in labels else len(labels)
     asked = (point.task, point.dataset, point.metric)
     return point.model, study.budgets.index(point.budget), asked, arm, point.size, point.seed

@@ -205,9 +205,7 @@ def duration(hours: float) -> str:
 def _row(study: Study, cell: Cell) -> Row:
     samples = steps_of(study, cell) * study.base.global_batch
     flops = samples * flops_of(study, cell.arm, cell.model)
-    return Row(
-        cell.model, cell.size, cell.arm.label, cell.budget, bool(cell.lr), samples=samples, flops=flops
-    )
+    return Row(cell.model, cell.size, cell.arm.name, cell.budget, bool(cell.lr), samples=samples, flops=flops)
 
 
 def _more(sum: Row, one: Row, state: str, hours: float) -> Row:

@@ -65,7 +65,7 @@ def _points(
         )
     for budget in budgets:
         yield Point(
-            *(cell.arm.label, cell.size, cell.seed, budget, cell.model),
+            *(cell.arm.name, cell.size, cell.seed, budget, cell.model),
             dataset=f"{score.dataset}/{score.split}",
             task=score.task,
             metric=score.metric,

@@ -41,7 +41,7 @@ def at_the_edge(found: Tried, rates: Rates) -> Iterable[str]:
         if len(every) > 1 and rates[model, arm] in (min(every), max(every)):
             side = "smallest" if rates[model, arm] == min(every) else "largest"
             yield (
-                f"{arm.label} on {model} did best with the {side} learning rate that was tried,"
+                f"{arm.name} on {model} did best with the {side} learning rate that was tried,"
                 f" {rates[model, arm]:g}; a better one may lie beyond"
             )
 
@@ -51,7 +51,7 @@ def _best(which: tuple[str, Arm], some: Iterable[tuple[float, float]]) -> float:
     if not scored:
         model, arm = which
         raise SightwordError(
-            f"no trial of a learning rate of '{arm.label}' on {model} came to a score; look at the log.txt of"
+            f"no trial of a learning rate of '{arm.name}' on {model} came to a score; look at the log.txt of"
             " each in the study's trials/, and give other --lrs, or --lr for all arms"
         )
     return -max(scored)[1]

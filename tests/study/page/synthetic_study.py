@@ -53,7 +53,7 @@ def _point(study: Study, cell: Cell, arm: int, task: str, dataset: str) -> Point
     skill += 0.04 * (task == "knn")
     right = examples + 0.08 * luck.standard_normal(400) < skill
     return Point(
-        *(cell.arm.label, cell.size, cell.seed, cell.budget, cell.model, dataset, task, "acc1"),
+        *(cell.arm.name, cell.size, cell.seed, cell.budget, cell.model, dataset, task, "acc1"),
         value=float(right.mean()),
         n=400,
         influences=mean_influences(right),
@@ -73,7 +73,7 @@ def conduct_of(study: Study, failed: int = 0, missing: int = 0) -> Conduct:
     costs = [
         ArmCost(
             model,
-            arm.label,
+            arm.name,
             2.1e9 * (1 + 0.9 * i),
             1e-3,
             tuple(zip(RATES, (0.311, 0.352, 0.347), strict=True)),

@@ -321,6 +321,7 @@ def test_studies_of_every_shape(tmp_path: Path, of: dict, asked: dict) -> None:
     findings = findings_of(study_of(**of), **asked)
     read = page_of(findings, tmp_path)
     for arm in findings.study.arms:
+        assert arm.name in read.text
         assert arm.label in read.text
     for model in findings.study.models:
         assert model in read.text

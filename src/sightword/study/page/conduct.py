@@ -43,13 +43,14 @@ def _fixed(findings: Findings) -> Markup:
     study = findings.study
     parts = phrases.listed([phrases.count(size) for size in study.sizes])
     rows = {
+        "objectives": "; ".join(arm.label for arm in study.arms),
         "pairs learned from": f"{parts}; a smaller part lies within every larger one of its seed",
         "seeds": f"{phrases.listed([str(seed) for seed in study.seeds])}: of the choice of pairs, of their"
         " order, of weights and of views",
         "alike in all arms of a seed": "the pairs, their order, the initial weights of what arms share, and"
         " the views that they share",
         "checked": _checked(findings.conduct.runs),
-        "how long": f"{study.epochs:g} passes of {study.baseline.label} over its part; at equal samples"
+        "how long": f"{study.epochs:g} passes of {study.baseline.name} over its part; at equal samples"
         " every arm takes as many steps, at equal FLOPs as many as the same arithmetic pays for",
         "learning rates": _rates(findings),
         "held out": f"{pairs(study.held_out)} that no run learned from" if study.held_out else "",
@@ -88,14 +89,14 @@ def _costs(findings: Findings) -> list[Markup]:
     for model in findings.study.models:
         costs = [cost for cost in findings.conduct.costs if cost.model == model]
         if costs:
-            base = next((c.sample_flops for c in costs if c.objective == findings.study.baseline.label), 0.0)
+            base = next((c.sample_flops for c in costs if c.objective == findings.study.baseline.name), 0.0)
             shown = table(_COSTS, [_cost(cost, base, findings) for cost in costs], f"costs of {model}")
             found += [tag("h3", f"What an arm costs, {model}"), shown]
     return found
 
 
 def _cost(cost: ArmCost, base: float, findings: Findings) -> Markup:
-    labels = [arm.label for arm in findings.study.arms]
+    labels = [arm.name for arm in findings.study.arms]
     tried = ", ".join(f"{lr:g}" for lr, _ in cost.trials) or phrases.NONE
     scores = ", ".join(phrases.percent(score) if score == score else "failed" for _, score in cost.trials)
     cells = (
@@ -144,7 +145,7 @@ def _overlaps(findings: Findings) -> Markup:
 
 def _cell(run: RunState) -> str:
     cell = run.cell
-    return f"{cell.arm.label}, {cell.model}, {pairs(cell.size)}, seed {cell.seed}, {budget(cell.budget)}"
+    return f"{cell.arm.name}, {cell.model}, {pairs(cell.size)}, seed {cell.seed}, {budget(cell.budget)}"
 
 
 def _listing(items: Iterable[str]) -> Markup:

@@ -49,7 +49,7 @@ def _up(answers: Sequence[Answer], last: float) -> tuple[float, float]:
     ends = [float(law.error(np.array([last]))[0]) for answer in answers for law in answer.laws]
     known = [float(error) for error in (*errors, *ends) if error > 0]
     low, high = (min(known), max(known)) if known else (0.01, 1.0)
-    return low / 1.12, min(high * 1.12, 1.12)
+    return low / 1.12, min(high * 1.12, 1.02)  # no error is above 100 %
 
 
 def _law(area: Field, law: Law, place: int, sizes: Sequence[int]) -> list[Markup]:

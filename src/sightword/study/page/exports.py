@@ -67,7 +67,8 @@ def _study(findings: Findings) -> Row:
     sets = list(dict.fromkeys(point.dataset for point in findings.points))
     return {
         "kind": "study",
-        "arms": [arm.label for arm in study.arms],
+        "arms": [arm.name for arm in study.arms],
+        "objectives": [arm.label for arm in study.arms],
         **{name: list(getattr(study, name)) for name in ("models", "sizes", "seeds", "budgets", "lrs")},
         "epochs": study.epochs,
         "held_out": study.held_out,
@@ -88,7 +89,7 @@ def _run(run: RunState) -> Row:
     cell = run.cell
     where = {name: getattr(cell, name) for name in ("budget", "model", "size", "seed")}
     told = {name: value for name, value in vars(run).items() if name != "cell"}
-    return {"kind": "run", "objective": cell.arm.label, **where, **told, "folder": cell.folder}
+    return {"kind": "run", "objective": cell.arm.name, **where, **told, "folder": cell.folder}
 
 
 def _cost(cost: ArmCost, costs: Sequence[ArmCost]) -> Row:

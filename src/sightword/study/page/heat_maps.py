@@ -36,8 +36,8 @@ def heat_maps(findings: Findings, model: str, size: int) -> list[Figure]:
         answers = [a for a in findings.answers if (a.question.model, a.question.budget) == (model, name)]
         rows = [_row(answer, size) for answer in _own(findings, answers)]
         if any(gain for row in rows for gain in row.gains):
-            arms = [arm.label for arm in findings.study.arms[1:]]
-            over = f"Gain in points over {findings.study.baseline.label}"
+            arms = [arm.name for arm in findings.study.arms[1:]]
+            over = f"Gain in points over {findings.study.baseline.name}"
             title = f"{over} at {pairs(size)}, {budget(name)}, {model}"
             found.append(Figure(slug("heat", model, name, size), title, _drawing(title, rows, arms), _NOTE))
     return found

@@ -57,7 +57,7 @@ def render(findings: Findings, drawn: Sequence[Drawn]) -> Markup:
 def _header(title: str, findings: Findings, made: Sequence[Section]) -> Markup:
     study = findings.study
     links = (tag("a", part.title, href=f"#{part.anchor}") for part in made if part.body)
-    key = (tag("li", arm_name(arm.label, place)) for place, arm in enumerate(study.arms))
+    key = (tag("li", arm_name(arm.name, place)) for place, arm in enumerate(study.arms))
     return tag(
         "header",
         tag("p", "sightword study: does it pay?", class_="eyebrow"),
@@ -79,7 +79,7 @@ def _lede(findings: Findings) -> str:
     return (
         f"{len(study.arms)} arms of {phrases.listed(list(study.models))}, {sizes}, {seeds}, scored on"
         f" {len(sets)} data set{'s' if len(sets) != 1 else ''}. Every arm is compared with"
-        f" {study.baseline.label}."
+        f" {study.baseline.name}."
     )
 
 

@@ -82,7 +82,7 @@ def parts(findings: Findings, drawn: Sequence[Drawn]) -> list[Section]:
         Section("gains", "Every gain", _GAINS, _each(findings, drawn, _tables)),
         Section("conduct", "How it was run", "", conduct(findings)),
         Section("reading", "How to read this page", "", reading()),
-        Section("method", "Method and papers", "", method(findings)),
+        Section("method", "Method and papers", "", method()),
     ]
 
 
@@ -125,7 +125,7 @@ def _decided(findings: Findings) -> str:
 
 def _about_gains(findings: Findings) -> str:
     return (
-        f"Gain over {findings.study.baseline.label} in points, all charts on the same axes. Filled marks are"
+        f"Gain over {findings.study.baseline.name} in points, all charts on the same axes. Filled marks are"
         " shown gains, hollow ones are not; small dots are seeds. The line with its band is the curve of the"
         " gain; shaded: beyond the sizes that were run."
     )
@@ -154,7 +154,7 @@ def _rows(findings: Findings, rows: Sequence[Sequence[Figure]]) -> Markup:
     return join(
         tag(
             "div",
-            tag("h4", arm_name(findings.study.arms[place].label, place)),
+            tag("h4", arm_name(findings.study.arms[place].name, place)),
             _pair(figure.shown(phrases.capital(name)) for figure, name in zip(row, names, strict=False)),
             class_="row",
         )
@@ -171,7 +171,7 @@ def _errors(findings: Findings, drawn: Drawn) -> Markup:
 
 
 def _key(findings: Findings) -> Markup:
-    items = (tag("li", arm_name(arm.label, place)) for place, arm in enumerate(findings.study.arms))
+    items = (tag("li", arm_name(arm.name, place)) for place, arm in enumerate(findings.study.arms))
     return tag("ul", *items, class_="key")
 
 

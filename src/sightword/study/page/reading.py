@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sightword.report.markup import Markup, join, tag
-from sightword.study.findings import Findings
 
 _READING = {
     "Yes / No, it is worse": "the 95 % interval of the gain leaves out zero and p stays under 5 % after"
@@ -53,13 +52,9 @@ def reading() -> Markup:
     return tag("dl", *rows, class_="reading")
 
 
-def method(findings: Findings) -> Markup:
+def method() -> Markup:
     """How the numbers came about, the files that hold them, and the papers."""
-    study = findings.study
     files = "gains, points, laws, curves and crossovers as CSV, findings.jsonl, and each figure in figures/."
-    compared = f"Compared with {study.baseline.label}: {', '.join(arm.label for arm in study.arms[1:])}."
-    parts = [
-        tag("p", text) for text in (*_METHOD, compared, f"Beside this page lie all its numbers: {files}")
-    ]
+    parts = [tag("p", text) for text in (*_METHOD, f"Beside this page lie all its numbers: {files}")]
     papers = tag("ul", *(tag("li", paper) for paper in _PAPERS), class_="listing")
     return join([*parts, tag("h3", "Papers"), papers])

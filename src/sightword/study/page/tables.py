@@ -73,7 +73,7 @@ def _gain(gain: Gain, findings: Findings) -> Markup:
         p_value(gain.adjusted),
         "shown" if gain.shown else "",
     )
-    labels = [arm.label for arm in findings.study.arms]
+    labels = [arm.name for arm in findings.study.arms]
     name = tag("th", arm_name(gain.objective, labels.index(gain.objective)), scope="row")
     return tag("tr", name, *(tag("td", cell) for cell in cells), class_="shown" if gain.shown else None)
 

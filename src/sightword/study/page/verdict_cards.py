@@ -29,7 +29,7 @@ def cards(findings: Findings, model: str) -> Markup:
     if not some:
         return Markup("")
     span = max([0.001, *(max(abs(end) for end in ends) for one in some if (ends := _ends(one)))])
-    places = {arm.label: place for place, arm in enumerate(findings.study.arms)}
+    places = {arm.name: place for place, arm in enumerate(findings.study.arms)}
     rows = []
     for arm in dict.fromkeys(one.objective for one in some):
         of = [one for one in some if one.objective == arm]
