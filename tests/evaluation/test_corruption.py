@@ -13,7 +13,7 @@ from sightword.evaluation.corruption import Corruption, Which, worn_set
 from sightword.evaluation.corruptions.all import corrupted
 from sightword.evaluation.features import FeatureStore
 from sightword.views.decode import decode
-from sightword.views.evaluation import centre
+from sightword.views.evaluation import Preparation, centre
 
 FEW = Which(("fog", "gaussian_noise"), (1, 5))
 
@@ -123,7 +123,7 @@ def test_a_part_of_the_pictures_and_an_unreadable_one(colours: Benchmark, tmp_pa
 
 
 def test_a_worn_set_is_of_the_models_size(colours: Benchmark) -> None:
-    worn = worn_set(colours.tests[0], np.array([3, 1]), 8, "contrast", 2)
+    worn = worn_set(colours.tests[0], np.array([3, 1]), Preparation(8), "contrast", 2)
     assert worn.keys == (colours.tests[0].keys[3], colours.tests[0].keys[1])
     picture = worn.read(0)
     assert isinstance(picture, np.ndarray)

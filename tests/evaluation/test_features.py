@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from colour_sets import COLOURS, ColourModel, square, write_tar
 
 from sightword.errors import SightwordError
 from sightword.evaluation.benchmarks import LabelledSet, open_benchmark
-from sightword.evaluation.features import FeatureStore, extract, read_features
+from sightword.evaluation.features import FeatureStore, extract, read_features, transform
 from sightword.views.decode import decode
-from sightword.views.evaluation import centre
+from sightword.views.evaluation import Preparation, centre, squashed
 
 
 @pytest.fixture
@@ -104,3 +105,32 @@ def test_a_broken_model_is_an_error(test_set: LabelledSet) -> None:
     model = ColourModel(blur=float("nan"))
     with pytest.raises(SightwordError, match="NaN"):
         extract(model, test_set, "projected")
+
+
+class Squashing(ColourModel):
+    """Wants whole pictures as squares."""
+
+    preparation = Preparation(8, "bicubic", "squash")
+
+
+def test_pictures_are_prepared_as_the_model_wants_them(test_set: LabelledSet, tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    one = dataclasses.replace(test_set, keys=("wide",), read=lambda i: wide, classes=None)
+    plain, other = ColourModel(), Squashing()
+    usual = extract(plain, one, "pooled").values["pooled"]
+    whole = extract(other, one, "pooled").values["pooled"]
+    np.testing.assert_array_equal(whole, other.encode_image(squashed([wide], 8, "bicubic")).numpy())
+    assert not np.allclose(usual, whole)
+    assert transform(plain, 9) == {"resize": 9, "crop": 8, "interpolation": "bilinear, antialiased"}
+    assert transform(other, 9) == {"squash": 8, "interpolation": "bicubic, antialiased"}
+
+
+def test_features_of_another_preparation_are_not_taken_for_these(
+    test_set: LabelledSet, tmp_path: Path
+) -> None:
+    FeatureStore(ColourModel(), tmp_path).of(test_set, "pooled")
+    other = Squashing()
+    store = FeatureStore(other, tmp_path)
+    first = store.of(test_set, "pooled")
+    assert other.seen == 36
+    assert store.of(test_set, "pooled", 9) is first, "what is squashed has no shorter side"

@@ -9,7 +9,7 @@ from photos import photo
 from PIL import Image
 
 from sightword.errors import SightwordError
-from sightword.views.evaluation import centre
+from sightword.views.evaluation import Preparation, centre, squashed
 
 SHAPES = [(64, 64), (100, 61), (61, 100), (300, 41), (7, 5), (32, 32), (33, 32)]
 
@@ -62,3 +62,31 @@ def test_no_pictures_and_a_crop_that_cannot_be() -> None:
     assert centre([], 32).shape == (0, 3, 32, 32)
     with pytest.raises(SightwordError, match="resize >= 32"):
         centre(photos(), 32, 31)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_squashed_is_torchvisions_on_pil(interpolation: Literal["bilinear", "bicubic"]) -> None:
+    images, kernel = photos(), Image.Resampling[interpolation.upper()]
+    mine = squashed(images, 32, interpolation).permute(0, 2, 3, 1).numpy()
+    theirs = np.stack([np.asarray(Image.fromarray(image).resize((32, 32), kernel)) for image in images])
+    away = np.abs(mine.astype(int) - theirs)
+    assert away.max() <= 3
+    assert away.mean() < 0.2
+
+
+def test_squashed_keeps_what_fits_and_takes_nothing() -> None:
+    image = photos()[5]
+    assert np.array_equal(squashed([image], 32)[0].permute(1, 2, 0).numpy(), image)
+    assert squashed([], 32).shape == (0, 3, 32, 32)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_preparation_does_what_it_says(interpolation: Literal["bilinear", "bicubic"]) -> None:
+    images, by = photos(), f"{interpolation}, antialiased"
+    middle, whole = Preparation(32, interpolation), Preparation(32, interpolation, "squash")
+    assert torch.equal(middle(images, 37), centre(images, 32, 37, interpolation))
+    assert torch.equal(middle(images), centre(images, 32, None, interpolation))
+    assert torch.equal(whole(images, 37), squashed(images, 32, interpolation))
+    assert middle.record(37) == {"resize": 37, "crop": 32, "interpolation": by}
+    assert whole.record(37) == {"squash": 32, "interpolation": by}
+    assert (middle.shorter(37), middle.shorter(), whole.shorter(37)) == (37, 32, 32)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sightword.errors import SightwordError, unknown
 from sightword.evaluation.corruptions.all import CORRUPTIONS, SEVERITIES, corrupted
-from sightword.evaluation.features import Encoder, Features, FeatureStore, Kind, extract
+from sightword.evaluation.features import Encoder, Features, FeatureStore, Kind, extract, preparation_of
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.linear import Linear
 from sightword.evaluation.measures import Measured, credit, share
@@ -29,7 +29,7 @@ from sightword.randomness import stream, uniform
 from sightword.statistics import Interval, bootstrap_mean, wilson
 from sightword.training.records import digest
 from sightword.views.decode import decode
-from sightword.views.evaluation import centre
+from sightword.views.evaluation import Preparation
 
 Classify = Callable[[Asked], Float[Tensor, "m c"]]
 CLEAN, WORN, LOST = "acc1_clean", "acc1_corrupted", "acc1_lost"
@@ -108,7 +108,7 @@ class Corruption(Task):
         right = {CLEAN: _right(classify, clean.values[self._kind], truth)}
         conditions, names = self.settings.conditions(), list[str]()
         for corruption, severity in watched(conditions, len(conditions), f"corruptions of {test.name}"):
-            worn = worn_set(test, rows, features.model.image_size, corruption, severity)
+            worn = worn_set(test, rows, preparation_of(features.model), corruption, severity)
             names.append(f"{test.name}-{worn.split}-{self.name}")
             right[f"acc1_{corruption}_{severity}"] = features.kept(
                 names[-1],
@@ -168,15 +168,19 @@ class Corruption(Task):
 
 
 def worn_set(
-    test: LabelledSet, rows: Int64[np.ndarray, " m"], size: int, corruption: str, severity: int
+    test: LabelledSet,
+    rows: Int64[np.ndarray, " m"],
+    prepared: Preparation,
+    corruption: str,
+    severity: int,
 ) -> LabelledSet:
-    """Some of a set's pictures, corrupted, as squares of `size` pixels."""
+    """Some of a set's pictures as a model sees them, corrupted."""
 
     def read(i: int) -> np.ndarray:
         row = int(rows[i])
         picture = test.read(row)
         pixels = decode(picture, test.keys[row]) if isinstance(picture, bytes) else picture
-        square = centre([pixels], size)[0].permute(1, 2, 0).contiguous().numpy()
+        square = prepared([pixels])[0].permute(1, 2, 0).contiguous().numpy()
         return corrupted(square, corruption, severity, test.keys[row])
 
     bare = {"classes": None, "groups": None, "synonyms": (), "captions": (), "clusters": (), "wordings": ()}

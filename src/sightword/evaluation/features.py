@@ -24,7 +24,7 @@ from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.progress import watched
 from sightword.pairs.files import write_whole
 from sightword.views.decode import decode
-from sightword.views.evaluation import centre
+from sightword.views.evaluation import Preparation
 
 Kind = Literal["pooled", "projected"]
 KINDS: tuple[Kind, ...] = ("pooled", "projected")
@@ -65,6 +65,14 @@ class Projecting(Protocol):
     def project_image(self, pooled: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]: ...
 
 
+@runtime_checkable
+class Preparing(Protocol):
+    """A model that says how it wants pictures; of others the middle is taken, bilinearly."""
+
+    @property
+    def preparation(self) -> Preparation: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Features of a set's readable pictures, float32.
@@ -80,16 +88,20 @@ class Features:
     bad: tuple[tuple[str, str], ...]
 
 
+def preparation_of(model: Encoder) -> Preparation:
+    """How a model's pictures are prepared."""
+    return model.preparation if isinstance(model, Preparing) else Preparation(model.image_size)
+
+
 def transform(model: Encoder, resize: int | None = None) -> dict[str, Any]:
-    """How pictures are prepared, as a record: the shorter side resized, then the centre square.
+    """How pictures are prepared, as a record.
 
     Args:
         model: its `image_size` is the square's side.
         resize: pixels of the shorter side; the square's by default, so that all tasks but those that must
-            have another share one extraction.
+            have another share one extraction. Of no meaning to a model that squashes pictures.
     """
-    shorter = model.image_size if resize is None else resize
-    return {"resize": shorter, "crop": model.image_size, "interpolation": "bilinear, antialiased"}
+    return preparation_of(model).record(resize)
 
 
 class FeatureStore:
@@ -113,7 +125,7 @@ class FeatureStore:
         Raises:
             SightwordError: when no picture of the set can be read.
         """
-        shorter = self.model.image_size if resize is None else resize
+        shorter = preparation_of(self.model).shorter(resize)
         place = labelled.data_hash, shorter
         held = self._held.get(place) or self._load(labelled, shorter)
         if held is None or kind not in held.values:
@@ -245,7 +257,7 @@ def extract(model: Encoder, labelled: LabelledSet, kind: Kind, resize: int | Non
         bad += [(picture.key, picture.reason) for picture in pictures if isinstance(picture, BadSample)]
         if good:
             rows += [row for row, _ in good]
-            images = centre([picture for _, picture in good], model.image_size, resize)
+            images = preparation_of(model)([picture for _, picture in good], resize)
             parts.append(model.encode_image(images, project=kind == "projected"))
     if not parts:
         raise SightwordError(f"no picture of {labelled.name}/{labelled.split} can be read ({bad[0][1]})")

@@ -27,7 +27,7 @@ from sightword.evaluation.task import Answer, Task
 from sightword.randomness import stream, uniform
 from sightword.towers.base import ImageTower
 from sightword.training.model import Model
-from sightword.views.geometry import cut, sizes_of
+from sightword.views.evaluation import squashed
 
 AMONG = STRENGTHS[::2]
 ROWS = 64  # pictures encoded at a time
@@ -92,8 +92,9 @@ class Segmentation(Task):
         assert isinstance(model, Model)
         assert isinstance(test, MaskedSet)
         assert train is not None
+        by = model.preparation.interpolation
         return {
-            "transform": {"squeezed_to": model.image_size, "interpolation": "bilinear, antialiased"},
+            "transform": {"squeezed_to": model.image_size, "interpolation": f"{by}, antialiased"},
             "features": "tokens",
             "grid": list(tower_of(model).facts.grid),
             "classes": list(test.regions),
@@ -159,12 +160,10 @@ def tower_of(model: Model) -> ImageTower:
 
 def tokens_of(model: Model, pictures: list[Pixels]) -> Float32[Tensor, "b d gh gw"]:
     """The tower's tokens of whole pictures, laid out as they lie in the picture, float32 on the CPU."""
-    sizes = sizes_of(pictures)
-    whole = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
-    squares = cut(pictures, whole, np.zeros(len(pictures), dtype=bool), model.image_size)
+    squares = squashed(pictures, model.image_size, model.preparation.interpolation)
     tower = tower_of(model)
     with torch.no_grad():
-        tokens = tower(torch.from_numpy(squares).to(model.device)).tokens.float().cpu()
+        tokens = tower(squares.to(model.device)).tokens.float().cpu()
     return tokens.transpose(1, 2).unflatten(2, tower.facts.grid)
 
 

@@ -19,6 +19,7 @@ from sightword.training.pretrainer import Encoders
 from sightword.training.records import file_digest
 from sightword.training.saving.checkpoint import about_encoders, fit
 from sightword.training.setup import Equipment, build_encoders, choose_device
+from sightword.views.evaluation import Preparation
 
 _ROWS = 256  # encoded at a time
 _WEIGHTS = Path("model.safetensors")
@@ -45,7 +46,9 @@ class Model:
         self.tokenizer = tokenizer
         self.weights_hash = weights_hash
         self.step, self.samples, self.flops = trained
-        self.image_size = config.model.image.size
+        image = config.model.image
+        self.image_size = image.size
+        self.preparation = Preparation(image.size, image.interpolation, image.resize)
         self.has_text = encoders.joint is not None
         self.device = choose_device(device)
         self.encoders = encoders.to(self.device)

@@ -24,7 +24,6 @@ from sightword.evaluation.progress import watched
 from sightword.training.model import Model
 from sightword.training.optimizer import learning_rate
 from sightword.training.setup import resolve_precision
-from sightword.views.evaluation import centre
 
 
 class DivergedError(SightwordError):
@@ -125,9 +124,9 @@ class Tuning:
         self, classifier: TunedClassifier, samples: Int64[np.ndarray, " n"]
     ) -> Float32[np.ndarray, "n c"]:
         """Scores of pictures of the training part, held out from this training."""
-        size = classifier.tower.facts.size
+        prepared = replace(self.model.preparation, size=classifier.tower.facts.size)
         parts = [
-            self._scores(classifier, centre([self.taught.picture(i) for i in ids.tolist()], size))
+            self._scores(classifier, prepared([self.taught.picture(i) for i in ids.tolist()]))
             for ids in np.array_split(samples, max(1, len(samples) // 256))
         ]
         return torch.cat(parts).numpy()
@@ -136,11 +135,12 @@ class Tuning:
         self, classifier: TunedClassifier, asked: LabelledSet, rows: Int64[np.ndarray, " n"]
     ) -> Float[Tensor, "n c"]:
         """Scores of a set's readable pictures, those at `rows`, in their order."""
-        size, wanted, parts = classifier.tower.facts.size, set(rows.tolist()), list[Tensor]()
+        prepared = replace(self.model.preparation, size=classifier.tower.facts.size)
+        wanted, parts = set(rows.tolist()), list[Tensor]()
         for start, pictures in batches(asked, f"fine-tuned on {asked.name}/{asked.split}"):
             good = [p for i, p in enumerate(pictures, start) if i in wanted and not isinstance(p, BadSample)]
             if good:
-                parts.append(self._scores(classifier, centre(good, size)))
+                parts.append(self._scores(classifier, prepared(good)))
         return torch.cat(parts)
 
     @torch.no_grad()

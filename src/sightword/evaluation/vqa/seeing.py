@@ -21,7 +21,6 @@ from sightword.evaluation.vqa.questions import QuestionSet
 from sightword.evaluation.vqa.reading import QuestionFeatures
 from sightword.training.model import Model
 from sightword.views.decode import decode
-from sightword.views.evaluation import centre
 from sightword.words import Words
 
 Rows = Int64[np.ndarray, " b"]
@@ -102,13 +101,13 @@ class Trained(Seeing):
     def __init__(self, model: Model, blind: bool, precision: torch.dtype) -> None:
         super().__init__()
         self.blind = blind
-        self._size, self._tokenizer, self._precision = model.image_size, model.tokenizer, precision
+        self._prepared, self._tokenizer, self._precision = model.preparation, model.tokenizer, precision
         names = ["text"] if blind else ["image", "text"]
         self.towers = nn.ModuleDict({name: copy.deepcopy(model.encoders.towers[name]) for name in names})
 
     def pictures(self, part: QuestionSet, of: Rows) -> UInt8[Tensor, "p 3 h w"]:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            return centre(list(threads.map(lambda i: pixels(part, int(i)), of)), self._size)
+            return self._prepared(list(threads.map(lambda i: pixels(part, int(i)), of)))
 
     def questions(self, part: QuestionSet, rows: Rows) -> Words:
         return self._tokenizer([part.questions.texts[row] for row in rows])
