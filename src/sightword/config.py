@@ -41,6 +41,8 @@ class ImageTowerConfig:
     eps: float = 1e-6  # of a ViT's LayerNorms
     positions: Literal["learned", "sincos"] = "learned"  # ViT: learned as SLIP's, or fixed as MAE's
     pool: Pool = "class"
+    class_token: bool = False  # ViT: also where another pool leaves it aside, as in MAE's fine-tuned weights
+    norm_after_pool: bool = False  # ViT: the last LayerNorm is of the pooled feature alone (timm's fc_norm)
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
     mask_token: bool = False  # ViT: to replace hidden patches; objectives that do so get one unasked
@@ -51,6 +53,11 @@ class ImageTowerConfig:
     resize: Literal["shortest", "squash"] = "shortest"  # side to `size`, the middle cut out; or both sides
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's, as SLIP
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether a ViT has one, pooled or not."""
+        return self.class_token or self.pool == "class"
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ class ViT(ImageTower):
     """Pre-norm vision transformer (arXiv 2010.11929) with SLIP's defaults.
 
     Pooling, after the final LayerNorm: "class", a token of its own; "gap", the mean of the patch tokens;
-    "max", their maximum; "attention", a learned query. There is a class token only where it is pooled; it has
-    a position of its own when positions are learned (as timm, so SLIP) and none when they are fixed (as MAE).
+    "max", their maximum; "attention", a learned query. With `norm_after_pool` the norm is of the pooled feature
+    alone, and tokens stay as the last block leaves them (timm's `fc_norm`). There is a class token where it is
+    pooled, or with `class_token`; it has a position of its own when positions are learned (as timm, so SLIP)
+    and none when they are fixed (as MAE).
 
     Attributes:
         path_draws: numbers in [0, 1) that each row needs to drop residual branches; 0 where none are dropped.
@@ -42,8 +44,9 @@ class ViT(ImageTower):
         )
         learned = config.positions == "learned"
         self.positions = (LearnedPositions if learned else FixedPositions)(width, grid)
-        self.class_token = _token(width, config.pool == "class")
-        self.class_position = _token(width, config.pool == "class" and learned)
+        self.class_token = _token(width, config.has_class_token)
+        self.class_position = _token(width, config.has_class_token and learned)
+        self.norm_after_pool = config.norm_after_pool
         rates = torch.linspace(0, config.drop_path, depth, device="cpu").tolist()
         self.pre_norm = nn.LayerNorm(width, eps=config.eps) if config.pre_norm else nn.Identity()
         self.blocks = nn.ModuleList(
@@ -83,7 +86,7 @@ class ViT(ImageTower):
         x = self.pre_norm(self._with_class(x))
         for block, own in zip(self.blocks, self._each_blocks(draws), strict=True):
             x = block(x, draws=own)
-        return self._answer(self.norm(x), kept, hidden)
+        return self._answer(x, kept, hidden)
 
     def together(
         self,
@@ -110,8 +113,7 @@ class ViT(ImageTower):
         seen = torch.cat([valid.new_ones(len(x), own), valid], dim=1)
         for block, its in zip(self.blocks, self._each_blocks(draws), strict=True):
             x = block(x, seen, draws=its)
-        x = self.norm(x)
-        return self._answer(x[:, :own], kept, hidden), x[:, own:]
+        return self._answer(x[:, :own], kept, hidden), self.norm(x[:, own:])
 
     def _each_blocks(self, draws: Float[Tensor, "b draws"] | None) -> Sequence[Tensor | None]:
         if draws is None:
@@ -126,8 +128,11 @@ class ViT(ImageTower):
         return torch.cat([first.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
 
     def _answer(self, x: Float[Tensor, "b n w"], kept: Tensor | None, hidden: Tensor | None) -> Encoded:
+        x = x if self.norm_after_pool else self.norm(x)
         tokens = x if self.class_token is None else x[:, 1:]
-        return Encoded(self._pool(x), tokens, kept, None if hidden is None else hidden.to(x.device))
+        pooled = x[:, 0] if self.pool == "class" else self._pool(tokens)
+        pooled = self.norm(pooled) if self.norm_after_pool else pooled
+        return Encoded(pooled, tokens, kept, None if hidden is None else hidden.to(x.device))
 
     def _tokens(
         self, images: Tensor, hidden: Tensor | None, replace: bool
@@ -174,8 +179,6 @@ class ViT(ImageTower):
     def _pool(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b w"]:
         if self.attention_pool is not None:
             return self.attention_pool(x)
-        if self.pool == "class":
-            return x[:, 0]
         return x.mean(1) if self.pool == "gap" else x.amax(1)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from sightword.config import ImageTowerConfig
+
 
 @dataclass(frozen=True, eq=False)
 class Read:
@@ -19,6 +21,8 @@ class Read:
     config: the json beside it, such as config.json or open_clip_config.json; {} where there is none.
     beside: the folder where tokenizer and other files may lie; None where there is none.
     about: plain values in the file beside the tensors, such as `epoch` or SLIP's `args` (as a dict).
+    like: the image tower that the user names beside the file (`--model`), for what neither shapes nor json tell,
+        such as the number of heads; None where he names none.
     notes: what was taken for granted, one line each, to be told to the user.
     """
 
@@ -27,4 +31,5 @@ class Read:
     config: Mapping[str, Any] = field(default_factory=dict)
     beside: Path | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    like: ImageTowerConfig | None = None
     notes: tuple[str, ...] = ()
