@@ -23,10 +23,10 @@ class ViT(ImageTower):
     """Pre-norm vision transformer (arXiv 2010.11929) with SLIP's defaults.
 
     Pooling, after the final LayerNorm: "class", a token of its own; "gap", the mean of the patch tokens;
-    "max", their maximum; "attention", a learned query. With `norm_after_pool` the norm is of the pooled feature
-    alone, and tokens stay as the last block leaves them (timm's `fc_norm`). There is a class token where it is
-    pooled, or with `class_token`; it has a position of its own when positions are learned (as timm, so SLIP)
-    and none when they are fixed (as MAE).
+    "max", their maximum; "attention", a learned query. With `norm_after_pool` the norm is of the pooled
+    feature alone, and tokens stay as the last block leaves them (timm's `fc_norm`). There is a class token
+    where it is pooled, or with `class_token`; it has a position of its own when positions are learned (as
+    timm, so SLIP) and none when they are fixed (as MAE).
 
     Attributes:
         path_draws: numbers in [0, 1) that each row needs to drop residual branches; 0 where none are dropped.

@@ -21,8 +21,8 @@ class Read:
     config: the json beside it, such as config.json or open_clip_config.json; {} where there is none.
     beside: the folder where tokenizer and other files may lie; None where there is none.
     about: plain values in the file beside the tensors, such as `epoch` or SLIP's `args` (as a dict).
-    like: the image tower that the user names beside the file (`--model`), for what neither shapes nor json tell,
-        such as the number of heads; None where he names none.
+    like: the image tower that the user names beside the file (`--model`), for what neither shapes nor json
+        tell, such as the number of heads; None where he names none.
     notes: what was taken for granted, one line each, to be told to the user.
     """
 
