@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sightword.errors import SightwordError
+from sightword.weights import own_runs
 from sightword.weights.foreign import Foreign
 from sightword.weights.reading import Read
 
@@ -25,7 +26,9 @@ class Family(Protocol):
         """
 
 
-FAMILIES: tuple[Family, ...] = ()  # in the order in which they are asked; the pickiest first
+FAMILIES: tuple[Family, ...] = (  # in the order in which they are asked; the pickiest first
+    own_runs,
+)
 
 
 def recognised(read: Read) -> Foreign:

@@ -47,8 +47,8 @@ def read(path: str | Path) -> Read:
     """The weights in a file of safetensors or torch, or in a folder of Hugging Face, open_clip or a run.
 
     Raises:
-        SightwordError: for whatever is wrong with them, one line. Nothing that they ask for was called, and no
-            more memory taken than their files have bytes (twice that, of half precision).
+        SightwordError: for whatever is wrong with them, one line. Nothing that they ask for was called, and
+            no more memory taken than their files have bytes (twice that, of half precision).
     """
     where = str(path)
     laid = laid_out(Path(path).expanduser())
