@@ -28,6 +28,23 @@ def test_unasked_it_is_four_sizes_three_seeds_and_a_part_held_out(tmp_path: Path
     assert (demo.held_out, demo.sizes[-1], demo.on) == (0, 6752, ("demo",))
 
 
+@pytest.mark.parametrize(
+    ("words", "gpu", "model"),
+    [
+        ((), False, "resnet-tiny"),
+        ((), True, "vit-tiny"),
+        (("--launcher", "slurm"), False, "vit-tiny"),
+        (("--models", "vit-s16"), False, "vit-s16"),
+    ],
+)
+def test_the_model_unasked_suits_the_machine_and_is_told(
+    words: tuple[str, ...], gpu: bool, model: str, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    assert study._models(flags("--data", "demo", *words)) == (model,)
+    assert (f"model: {model}" in capsys.readouterr().err) == ("--models" not in words)
+
+
 def test_without_data_it_goes_on_as_it_is_or_is_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     made = study.design(flags("--data", str(small_shard(tmp_path / "a.tar", 96)), "--seeds", "2"))

@@ -44,7 +44,8 @@ def design(flags: Flags) -> Study:
     if flags.pairs.data is None:
         _check_alone(flags)
         return keeping.read(Path(flags.out))
-    base = _base(flags)
+    models = _models(flags)
+    base = _base(flags, models[0])
     splits = tuple(_parts(flags.score.test_splits))
     held_out, left = _shares(base, flags.score.held_out, splits)
     wanted = sizes(flags.grid.sizes, left)
@@ -52,7 +53,7 @@ def design(flags: Flags) -> Study:
     on = _parts(flags.score.on) or (["demo"] if base.data.path == "demo" else [])
     return Study(
         objectives=flags.grid.objectives,
-        models=tuple(_parts(flags.grid.models)),
+        models=models,
         sizes=wanted,
         seeds=tuple(range(flags.grid.seeds)),
         budgets=tuple(_parts(flags.grid.budget)),
@@ -80,16 +81,26 @@ def _check_alone(flags: Flags) -> None:
                 )
 
 
-def _base(flags: Flags) -> Config:
+def _models(flags: Flags) -> tuple[str, ...]:
+    """Those asked for, or a small one that suits the machine, which is told."""
+    from sightword.study.sizing import model_unasked
+
+    models = tuple(_parts(flags.grid.models))
+    if flags.grid.models and not models:
+        raise SightwordError(f"--models '{flags.grid.models}' names none; see sightword train --list")
+    if not models:
+        models = (model_unasked(flags.carrying.launcher == "local"),)
+        _tell(f"model: {models[0]}, as --models names none; sightword train --list shows larger ones")
+    return models
+
+
+def _base(flags: Flags, model: str) -> Config:
     """What every run has alike, but for its part of the data, its objective and its length."""
     from sightword.cli import settings
     from sightword.recipes import general
 
-    models = _parts(flags.grid.models)
-    if not models:
-        raise SightwordError("--models names none; see sightword train --list")
     given = flags.as_train()
-    base = replace(general.plain(models[0]), zeroshot_frequency=0, log_every=20)
+    base = replace(general.plain(model), zeroshot_frequency=0, log_every=20)
     return override(override(base, changes(given), "the flag for"), settings(given.set))
 
 

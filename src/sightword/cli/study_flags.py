@@ -18,8 +18,9 @@ class GridFlags:
 
     objectives: Annotated[str, arg(metavar='"SUM; SUM"')] = "clip; clip + simclr"
     """what is compared with the first; settings of its own behind one: clip + simclr {lr=3e-3}"""
-    models: Annotated[str, arg(metavar="NAMES")] = "vit-tiny"
-    """joined by commas (see sightword train --list); each is a study of its own"""
+    models: Annotated[str, arg(metavar="NAMES")] = ""
+    """joined by commas (see sightword train --list); each is a study of its own (default: vit-tiny, or
+    resnet-tiny where this machine has no GPU to run it)"""
     sizes: Annotated[str, arg(metavar="N,N,all")] = ""
     """pairs to learn from, such as 1e3,3e3,1e4,all (default: all, and three times the half)"""
     seeds: Annotated[int, arg(metavar="K")] = 3

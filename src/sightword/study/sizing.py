@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from sightword.errors import SightwordError
 
 MOST_HELD_OUT, HELD_OUT_SHARE = 2000, 8  # pairs; one in so many
@@ -49,3 +51,8 @@ def _size(text: str, left: int) -> int:
     if not (number >= 1 and number.is_integer()):
         raise SightwordError(f"--sizes wants numbers of pairs such as 1e3,3e3,all; found '{text}'")
     return int(number)
+
+
+def model_unasked(here: bool) -> str:
+    """A small model: one that learns fast on a CPU where runs are to train on this machine without a GPU."""
+    return "resnet-tiny" if here and not torch.cuda.is_available() else "vit-tiny"
