@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sightword.errors import SightwordError
-from sightword.weights import own_runs
+from sightword.weights import open_clip_clip, openai_clip, own_runs, slip
 from sightword.weights.foreign import Foreign
 from sightword.weights.reading import Read
 
@@ -28,6 +28,9 @@ class Family(Protocol):
 
 FAMILIES: tuple[Family, ...] = (  # in the order in which they are asked; the pickiest first
     own_runs,
+    slip,
+    openai_clip,
+    open_clip_clip,
 )
 
 

@@ -40,7 +40,8 @@ def turned(ours: str, theirs: str) -> Pair:
 
 def shaped(ours: str, theirs: str, inside: Sequence[int], outside: Sequence[int]) -> Pair:
     """The same numbers in the same order, of another shape: `inside` is ours, `outside` theirs."""
-    return Pair((ours,), (theirs,), _each(lambda x: x.reshape(*inside)), _each(lambda x: x.reshape(*outside)))
+    inner, outer = tuple(inside), tuple(outside)  # () for a single number
+    return Pair((ours,), (theirs,), _each(lambda x: x.reshape(inner)), _each(lambda x: x.reshape(outer)))
 
 
 def fused(ours: str, *theirs: str) -> Pair:
