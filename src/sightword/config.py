@@ -102,8 +102,8 @@ class DataConfig:
     upsampling: tuple[float, ...] = ()  # how often an epoch shows the samples of each `::` part; (): once
     sight: str = ""  # other pictures for the terms that read no captions (SLIP's decoupled variant)
     captions: CaptionPolicy = "label"
-    tokenizer: Literal["clip", "learned"] = "clip"
-    vocab: int = 4096  # rows of a learned tokenizer
+    tokenizer: Literal["clip", "learned", "weights"] = "clip"  # weights: that of `pretrained`
+    vocab: int = 4096  # rows of a learned tokenizer, or of the weights'
     window: int = 8  # shards shuffled together
     workers: int = -1  # loaders that make batches ahead; -1: as many as training needs
     loaders: Literal["auto", "threads", "processes"] = "auto"  # what they are; see docs/data.md
@@ -164,6 +164,7 @@ class Config:
     hang_minutes: float = 10.0  # a step that takes longer is a hang: it is reported, and the run stops
     evaluate_on: str = "auto"  # scored when training ends; auto: the demo when trained on it; "" for nothing
     init_from: str = ""  # another run whose tower weights to start from
+    pretrained: str = ""  # weights from elsewhere to start from: a file or a folder; see docs/interop.md
 
     @property
     def global_batch(self) -> int:

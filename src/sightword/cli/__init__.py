@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightword.cli import commands, data, plan, study
+from sightword.cli import commands, data, export, plan, search, study
 from sightword.cli import flags as given
+from sightword.cli.export import Export
 from sightword.cli.plan_flags import Plan
+from sightword.cli.search_flags import IndexPictures, Search
 from sightword.cli.study_flags import Study
 from sightword.config import Config, override
 from sightword.errors import LonelyError, SightwordError
@@ -52,6 +54,10 @@ def configure(flags: given.Train) -> Config:
         config = dataclasses.replace(config, model=models.find(model)) if model else config
     else:
         config = general.plain(model or general.MODEL)
+    if flags.learning.pretrained:
+        from sightword.recipes import starting  # this one needs torch: it reads the weights
+
+        config = starting.from_weights(config, flags.learning.pretrained, own_model=model is not None)
     changes = given.changes(flags)
     if "steps" in changes:
         config = dataclasses.replace(config, epochs=0.0)
@@ -180,6 +186,9 @@ def _parts(text: str) -> list[str]:
 _COMMANDS: dict[type, Callable[..., None]] = {
     Plan: plan.run,
     Study: study.run,
+    IndexPictures: search.index,
+    Search: search.search,
+    Export: export.run,
     given.Train: _train,
     given.Evaluate: _evaluate,
     given.Report: _report,

@@ -36,8 +36,8 @@ class PairsFlags:
     """keep samples whose json field `split` is this (demo: train)"""
     captions: Annotated[str | None, arg(metavar="POLICY")] = None
     """of several: first, uniform, longest, mixture, title-or-description (see docs/data.md)"""
-    tokenizer: Annotated[str | None, arg(metavar="clip|learned")] = None
-    """CLIP's vocabulary, or a small one learned from the captions"""
+    tokenizer: Annotated[str | None, arg(metavar="clip|learned|weights")] = None
+    """CLIP's vocabulary, a small one learned from the captions, or that of --pretrained"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class LearningFlags:
     """vit-tiny, resnet-tiny, vit-s16, vit-b16, ... (see --list)"""
     init_from: Annotated[str | None, arg(metavar="RUN")] = None
     """start with another run's image tower"""
+    pretrained: Place = None
+    """start with weights from elsewhere, file or folder; without --model their model too (docs/interop.md)"""
     lr: Number = None
     """peak learning rate"""
     wd: Number = None

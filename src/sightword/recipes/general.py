@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sightword.config import Config, DataConfig, OptimizerConfig
+from typing import Literal
+
+from sightword.config import Config, DataConfig, ModelConfig, OptimizerConfig
 from sightword.recipes import models
 
 MODEL = "vit-s16"
@@ -18,6 +20,11 @@ def plain(model: str) -> Config:
     return Config(
         objective="clip",
         model=found,
-        data=DataConfig(tokenizer="learned" if found.text.width < 512 else "clip"),
+        data=DataConfig(tokenizer=words_of(found)),
         optimizer=OptimizerConfig(lr=1e-3, wd=0.1),
     )
+
+
+def words_of(model: ModelConfig) -> Literal["clip", "learned"]:
+    """Which vocabulary a model's text tower gets where none is asked for."""
+    return "learned" if model.text.width < 512 else "clip"

@@ -121,7 +121,8 @@ def in_common(fair: Fair) -> str:
         same.append("the same pictures in the same order" if ordered else "the same pictures")
     if a.config and b.config:
         beginnings = [
-            (c.seed, c.model, c.data.tokenizer, c.data.vocab, c.init_from) for c in (a.config, b.config)
+            (c.seed, c.model, c.data.tokenizer, c.data.vocab, c.init_from, c.pretrained)
+            for c in (a.config, b.config)
         ]
         if beginnings[0] == beginnings[1]:
             same.append("the same initial weights in what they share")

@@ -88,6 +88,7 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in model.encoders.parameters()),
         "parameters_trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "flops_per_step": flops_per_step,
+        **({"pretrained": session.origin.record()} if session.origin else {}),
     }
 
 

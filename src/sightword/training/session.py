@@ -27,6 +27,7 @@ from sightword.training.disk import write_text, writing
 from sightword.training.feed import Steps
 from sightword.training.optimizer import make_optimizer
 from sightword.training.plan import Timetable
+from sightword.training.pretrained import Begun, begun, weights_of
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.records import check_sinks, digest
 from sightword.training.saving.checkpoint import Saved, newest, restore
@@ -61,6 +62,7 @@ class Session:
     notes: tuple[str, ...] = ()  # what a user should be told
     fresh: bool = True  # nothing was saved yet
     sight: Pairs | None = None  # other pictures, for the terms without captions
+    origin: Begun | None = None  # the weights from elsewhere that a fresh run has taken
 
     def progress(self, step: int) -> float:
         """The share of training done before a step, 0 to 1."""
@@ -185,9 +187,11 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
             config.global_batch
         )  # or says why
     total = total_steps(config, order.steps_per_epoch(config.global_batch))
-    tokenizer = tokenizer or ranks.first(lambda: make_tokenizer(config, pairs))
+    weights = ranks.all_well(lambda: weights_of(config)) if saved is None else None
+    tokenizer = tokenizer or ranks.first(lambda: make_tokenizer(config, pairs, weights))
     device = choose_device(own_device(config.device))
-    model = build_pretrainer(config, tokenizer, fresh=saved is None).to(device)
+    model = build_pretrainer(config, tokenizer, fresh=saved is None, weights=weights).to(device)
+    origin = begun(model, weights) if weights is not None else None
     if config.compile:
         compile_blocks(model, device)
     if shards(config, model, device):
@@ -200,7 +204,7 @@ def _open(config: Config, out: Path, tokenizer: Tokenizer | None, saved: Saved |
     quarantine = Quarantine(out / "quarantine.jsonl", config.data.max_bad, len(pairs) + len(sight or ()))
     session = Session(
         config, out, pairs, order, tokenizer, model, optimizer, quarantine, device,
-        int(state["step"]), total, state, fresh=saved is None, sight=sight,
+        int(state["step"]), total, state, fresh=saved is None, sight=sight, origin=origin,
     )  # fmt: skip
     if saved:
         _same_data(saved, session.data_hash)
@@ -218,7 +222,8 @@ def _same_data(saved: Saved, data_hash: str) -> None:
 
 
 def _notes(session: Session) -> tuple[str, ...]:
-    return (*notes_of(session.config.data, session.pairs, session.sight), *_mixing(session))
+    origin = session.origin.lines() if session.origin else ()
+    return (*origin, *notes_of(session.config.data, session.pairs, session.sight), *_mixing(session))
 
 
 def _mixing(session: Session) -> tuple[str, ...]:

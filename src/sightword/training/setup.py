@@ -26,8 +26,10 @@ from sightword.towers.joint import JointTrunk
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.layer import recompute_blocks
 from sightword.training.disk import read_tensors
+from sightword.training.pretrained import start
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
 from sightword.training.saving.checkpoint import fit
+from sightword.weights.foreign import Foreign
 from sightword.words import Contrast, Source, Surroundings
 
 _MASK = "mask_token"
@@ -61,9 +63,20 @@ def resolve_precision(config: Config) -> Precision:
     return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
-def make_tokenizer(config: Config, pairs: Pairs) -> Tokenizer:
-    """CLIP's vocabulary, or a small one learned from every caption that training may choose."""
+def make_tokenizer(config: Config, pairs: Pairs, weights: Foreign | None = None) -> Tokenizer:
+    """CLIP's vocabulary, a small one learned from every caption that training may choose, or the weights'.
+
+    Raises:
+        SightwordError: when the weights' is asked for, and there are none, or they know no captions.
+    """
     context = config.model.text.context
+    if config.data.tokenizer == "weights":
+        if weights is None or weights.tokenizer is None:
+            raise SightwordError(
+                "--tokenizer weights is that of --pretrained weights with a text tower, and there are none;"
+                " give --tokenizer clip or learned"
+            )
+        return weights.tokenizer
     if config.data.tokenizer == "clip":
         return ClipTokenizer(context=context)
     captions = (text for one in pairs.texts() for text in captions_of(one, config.data.captions))
@@ -164,13 +177,16 @@ def _joint_space(model: ModelConfig, image: int, text: int, contrast: Contrast) 
     return JointSpace(image, text, model.embed, contrast, model.project_image, model.project_text_bias)
 
 
-def build_pretrainer(config: Config, tokenizer: Tokenizer, fresh: bool = True) -> Pretrainer:
+def build_pretrainer(
+    config: Config, tokenizer: Tokenizer, fresh: bool = True, weights: Foreign | None = None
+) -> Pretrainer:
     """Everything that trains, with the weights that the seed gives it.
 
     Args:
         config: the whole run.
         tokenizer: decides the rows of the text tower's embedding.
         fresh: False when a checkpoint's weights follow, so that `init_from` need not be there any more.
+        weights: from elsewhere, to start with (`pretrained.weights_of`).
 
     Raises:
         SightwordError: when objectives and towers do not fit each other.
@@ -189,6 +205,8 @@ def build_pretrainer(config: Config, tokenizer: Tokenizer, fresh: bool = True) -
     encoders = build_encoders(config.model, tokenizer, config.seed, Equipment.wanted(weighted))
     if config.init_from and fresh:
         start_from(encoders, Path(config.init_from))
+    if weights is not None:
+        start(encoders, tokenizer, weights)
     model = Pretrainer(encoders, weighted, config.optimizer.ema)
     if config.grad_checkpointing:
         recompute_blocks(model)
