@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightword.evaluation.run import evaluate
     from sightword.training.loop import train
-    from sightword.training.model import load_model as load
+    from sightword.use.model import load
 
 __all__ = ["__version__", "evaluate", "load", "train"]
-
-__all__ = ["evaluate", "load", "report", "train"]
 __version__ = "0.1.0"
 _LAZY = {
-    "load": ("sightword.training.model", "load_model"),
+    "load": ("sightword.use.model", "load"),
     "train": ("sightword.training.loop", "train"),
     "evaluate": ("sightword.evaluation.run", "evaluate"),
 }

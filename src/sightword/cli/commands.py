@@ -9,8 +9,10 @@ from typing import Any
 import sightword
 from sightword.cli import usage
 from sightword.cli.data_flags import DATA_COMMANDS
+from sightword.cli.export import Export
 from sightword.cli.flags import Compare, Demo, Evaluate, Report, Train
 from sightword.cli.plan_flags import Plan
+from sightword.cli.search_flags import IndexPictures, Search
 from sightword.cli.study_flags import Study
 from sightword.errors import unknown
 
@@ -22,6 +24,9 @@ _COMMANDS: dict[str, type] = {
     "report": Report,
     "compare": Compare,
     "study": Study,
+    "index": IndexPictures,
+    "search": Search,
+    "export": Export,
     **{f"data {name}": kind for name, kind in DATA_COMMANDS.items()},
 }
 _ABOUT = """\

@@ -79,15 +79,13 @@ def prompts_of(test: LabelledSet, synonyms: bool = False) -> list[list[str]]:
         SightwordError: when a template has no place for the name.
     """
     assert test.classes is not None
-    for template in test.templates:
-        if not _PLACE.search(template):
-            raise SightwordError(
-                f"template '{template}' of {test.name} has no place for a name; write {{}} or {{c}}"
-            )
     others = test.synonyms if synonyms else ((),) * len(test.classes.names)
     own = test.wordings or [(name,) for name in test.classes.names]
     named = [dict.fromkeys((*names, *more)) for names, more in zip(own, others, strict=True)]
-    return [[_fill(template, name) for name in names for template in test.templates] for names in named]
+    return [
+        [filled(template, name, test.name) for name in names for template in test.templates]
+        for names in named
+    ]
 
 
 def class_embeddings(
@@ -114,5 +112,12 @@ def nearest_class(
     return join(list(parts()))
 
 
-def _fill(template: str, name: str) -> str:
+def filled(template: str, name: str, where: str) -> str:
+    """The template with the name in its place; `where` says whose template it is.
+
+    Raises:
+        SightwordError: it has no place for the name.
+    """
+    if not _PLACE.search(template):
+        raise SightwordError(f"template '{template}' of {where} has no place for a name; write {{}} or {{c}}")
     return _PLACE.sub(lambda _: name, template)

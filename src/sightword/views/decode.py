@@ -56,6 +56,21 @@ def decode(
         raise BadSample(key, f"not a readable picture: {error or type(error).__name__}") from error
 
 
+def pixels_of(image: Image.Image, key: str, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture that Pillow has opened, as `decode` would have it.
+
+    Raises:
+        BadSample: it cannot be read after all, is too large, or is of a kind that has no colours.
+    """
+    try:
+        _check_size(*image.size, max_pixels)
+        return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
+    except _RefusedError as error:
+        raise BadSample(key, str(error)) from error
+    except Exception as error:  # as in `decode`
+        raise BadSample(key, f"not a readable picture: {error or type(error).__name__}") from error
+
+
 class _RefusedError(Exception):
     """A picture that is whole, but that we do not take."""
 

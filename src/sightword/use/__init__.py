@@ -1,0 +1,1 @@
+"""Floor 8. A trained model put to use: pictures classified, ranked, indexed, searched and shown."""

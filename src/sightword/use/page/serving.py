@@ -1,0 +1,170 @@
+"""Floor 8. The page, served to this machine alone until Ctrl-C.
+
+It listens on 127.0.0.1 only, and answers only who knows the address with its secret, under this machine's own
+name: other users of the machine and pages of other sites (DNS rebinding included) get nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import final
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+
+from sightword.errors import BadSample, SightwordError
+from sightword.report.markup import Markup
+from sightword.use.index.searching import Hit, Search
+from sightword.use.page.page import LONGEST, TOPS, Asked, page, policy, told
+from sightword.use.page.thumbnails import Size, Thumbnails
+
+_HERE = "127.0.0.1"
+_TRIES = 6  # captions to begin with
+_PATIENCE = 30.0  # seconds that a silent connection is kept
+_KEEP = "private, max-age=3600"
+
+
+def serve(search: Search, port: int, top: int, say: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        search: what answers.
+        port: 0 for any that is free.
+        top: pictures shown at first.
+        say: told the page's address, and the end.
+
+    Raises:
+        SightwordError: the port is taken, or the source of the index is gone.
+    """
+    with Served(search, port, top) as server:
+        say(f"search at {server.address} (for this machine alone; Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("the page is closed")
+
+
+@final
+class Served(ThreadingHTTPServer):
+    """The server of one index."""
+
+    daemon_threads = True
+
+    def __init__(self, search: Search, port: int = 0, top: int = TOPS[0]) -> None:
+        self.search, self.top, self.secret = search, top, secrets.token_urlsafe(16)
+        self.pictures = Thumbnails(search.opened)
+        self.tries = _tries(search)
+        self.lock = threading.Lock()  # one question at a time: each uses all processors
+        try:
+            super().__init__((_HERE, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise SightwordError(
+                f"cannot serve on port {port} ({error}); give another --port, or none"
+            ) from error
+        self.names = {f"{name}:{self.server_port}" for name in (_HERE, "localhost")}
+
+    @property
+    def address(self) -> str:
+        """Where the page is, with its secret."""
+        return f"http://{_HERE}:{self.server_port}/{self.secret}/"
+
+    def answer(self, query: str) -> Markup:
+        """The page for what stands behind the question mark of an address."""
+        given = {name: values[0] for name, values in parse_qs(query).items()}
+        top = _number(given.get("top", ""), max(TOPS)) or self.top
+        words, row = (
+            given.get("q", "").strip()[:LONGEST],
+            _number(given.get("like", ""), len(self.search) - 1),
+        )
+        like = self.search.hit(row) if row is not None and not words else None
+        asked = Asked(words, like, top)
+        try:
+            return page(self.search.about, asked, self._hits(asked), self.tries)
+        except SightwordError as error:
+            return page(self.search.about, asked, [], self.tries, str(error))
+
+    def _hits(self, asked: Asked) -> list[Hit]:
+        with self.lock:
+            if asked.like:
+                return self.search.like(asked.like.row, asked.top)
+            return self.search.text(asked.words, asked.top) if asked.words else []
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that hangs up is no news."""
+
+
+@final
+class _Handler(BaseHTTPRequestHandler):
+    """One request. Nothing but GET and HEAD is answered."""
+
+    server: Served
+    timeout = _PATIENCE
+    server_version, sys_version = "sightword", ""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Host") not in self.server.names:
+            return self._refuse(HTTPStatus.FORBIDDEN, f"This page is at {_HERE} only.")
+        address = urlsplit(self.path)
+        _, secret, *rest = address.path.split("/") if address.path.count("/") > 1 else ["", "", ""]
+        if not hmac.compare_digest(secret.encode(), self.server.secret.encode()):
+            return self._refuse(HTTPStatus.FORBIDDEN, "The address lacks its secret part; copy it whole.")
+        if rest == [""]:
+            return self._page(HTTPStatus.OK, self.server.answer(address.query))
+        row = _number(rest[1], len(self.server.pictures) - 1) if len(rest) == 3 else None
+        if row is None or rest[0] != "picture" or rest[2] not in ("small", "large"):
+            return self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        return self._picture(row, "small" if rest[2] == "small" else "large")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _picture(self, row: int, size: Size) -> None:
+        try:
+            self._send(HTTPStatus.OK, "image/webp", self.server.pictures.webp(row, size), _KEEP)
+        except (BadSample, SightwordError) as error:
+            self._refuse(HTTPStatus.NOT_FOUND, str(error))
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        self._page(status, told(status.phrase, why))
+
+    def _page(self, status: HTTPStatus, content: Markup) -> None:
+        self._send(status, "text/html; charset=utf-8", content.encode(errors="replace"), "no-store")
+
+    def _send(self, status: HTTPStatus, kind: str, content: bytes, keep: str) -> None:
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", kind),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", keep),
+            ("Content-Security-Policy", policy()),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the terminal is the user's."""
+
+
+def _number(text: str, most: int) -> int | None:
+    """A number from 0 to `most`, in plain digits; None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        return None
+    return int(text) if int(text) <= most else None
+
+
+def _tries(search: Search) -> list[str]:
+    """Captions spread over the index."""
+    captions = search.opened.pictures.column("caption")
+    spread = np.unique(np.linspace(0, len(captions) - 1, 8 * _TRIES).astype(np.int64))
+    said = (str(captions[int(row)].as_py()) for row in spread)
+    return list(dict.fromkeys(caption for caption in said if 0 < len(caption) <= 40))[:_TRIES]
