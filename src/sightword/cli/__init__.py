@@ -186,6 +186,7 @@ def _parts(text: str) -> list[str]:
 _COMMANDS: dict[type, Callable[..., None]] = {
     Plan: plan.run,
     Study: study.run,
+    Export: export.run,
     IndexPictures: search.index,
     Search: search.search,
     Export: export.run,

@@ -24,6 +24,7 @@ _COMMANDS: dict[str, type] = {
     "report": Report,
     "compare": Compare,
     "study": Study,
+    "export": Export,
     "index": IndexPictures,
     "search": Search,
     "export": Export,

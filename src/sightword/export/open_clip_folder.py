@@ -1,0 +1,101 @@
+"""Floor 7. open_clip: a folder that its `local-dir:` takes, with its own towers or one of timm's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sightword.export import beside
+from sightword.export.reading_back import read_back
+from sightword.export.target import Loaded, Target, library, version_of
+from sightword.pairs.words.tokenizer import ClipTokenizer
+from sightword.training.model import Model
+from sightword.weights.open_clip_export import Expressed, expressed, reason_against
+
+CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+_LOCAL = "local-dir:"
+
+
+class OpenClip(Target):
+    """`open_clip_config.json` and `open_clip_model.safetensors`; a learned tokenizer as Hugging Face's."""
+
+    name = "open_clip"
+    library = "open_clip"
+    packages = ("open_clip_torch", "timm", "transformers")
+
+    def refuses(self, model: Model) -> str:
+        if not model.has_text:
+            return "open_clip holds pairs of encoders, and this one sees pictures alone"
+        return reason_against(model.config.model, model.tokenizer, _biased(model), Path()) or ""
+
+    def write(self, model: Model, folder: Path) -> None:
+        said = _said(model, folder)
+        config = {"model_cfg": said.model_cfg, "preprocess_cfg": said.preprocess_cfg}
+        beside.write_json(folder / CONFIG, config)
+        tensors = said.table.outward(model.encoders.state_dict())
+        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+        for name, content in said.beside.items():
+            beside.write_json(folder / name, content)
+        if not isinstance(model.tokenizer, ClipTokenizer):
+            beside.write_hugging_face_tokenizer(model.tokenizer, folder)
+        beside.write_templates(folder)
+
+    def loaded(self, model: Model, folder: Path) -> Loaded:
+        open_clip = library("open_clip")
+        net, _, prepare = open_clip.create_model_and_transforms(f"{_LOCAL}{folder}")
+        words, net = open_clip.get_tokenizer(f"{_LOCAL}{folder}"), net.eval()
+
+        def image(pictures: Tensor) -> Tensor:
+            return net.encode_image(as_pil(pictures, prepare), normalize=True)
+
+        def text(sentences: Sequence[str]) -> Tensor:
+            return net.encode_text(words(list(sentences)), normalize=True)
+
+        return Loaded(f"open_clip {version_of('open_clip_torch')}", image, text)
+
+    def reread(self, model: Model, folder: Path) -> Loaded:
+        return read_back(folder)
+
+    def settle(self, folder: Path, place: Path) -> None:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        vision = config["model_cfg"]["vision_cfg"]
+        if str(vision.get("timm_model_name", "")).startswith(_LOCAL):
+            vision["timm_model_name"] = f"{_LOCAL}{place.resolve()}"
+            beside.write_json(folder / CONFIG, config)
+
+    def use(self, place: Path) -> str:
+        return (
+            "import open_clip\n\n"
+            f'model, _, preprocess = open_clip.create_model_and_transforms("{_LOCAL}{place}")\n'
+            f'tokenizer = open_clip.get_tokenizer("{_LOCAL}{place}")'
+        )
+
+    def describe(self, model: Model) -> str:
+        way = _said(model, Path()).way
+        text = f"How open_clip holds it: {way}."
+        if way == "timm from this folder":
+            text += (
+                f" Its place stands in `{CONFIG}` (`timm_model_name`): where the folder is moved, that is"
+                " to be changed."
+            )
+        return text
+
+
+def as_pil(pictures: Tensor, prepare: Any) -> Tensor:
+    """Prepared pictures through a library's own preprocessing, which need not resize them any more."""
+    return torch.stack([prepare(Image.fromarray(one)) for one in pictures.permute(0, 2, 3, 1).numpy()])
+
+
+def _said(model: Model, folder: Path) -> Expressed:
+    return expressed(model.config.model, model.tokenizer, _biased(model), folder)
+
+
+def _biased(model: Model) -> bool:
+    return model.encoders.joint is not None and model.encoders.joint.logit_bias is not None
