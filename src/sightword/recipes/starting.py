@@ -23,7 +23,7 @@ def from_weights(config: Config, path: str, own_model: bool) -> Config:
     Raises:
         SightwordError: when the weights cannot be read.
     """
-    weights = open_weights(path)
+    weights = open_weights(path, config.model.image if own_model else None)
     if not own_model:
         image = replace(weights.model.image, drop_path=config.model.image.drop_path)
         model = replace(weights.model, image=image)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sightword.config import ImageTowerConfig
 from sightword.errors import SightwordError
 from sightword.weights.folders import Laid, laid_out, open_clip_params
 from sightword.weights.reading_safetensors import is_safetensors, read_safetensors
@@ -33,6 +34,8 @@ class Read:
     about: plain values in the file beside the tensors, such as `epoch`, SLIP's `args` (as a dict), the
         metadata of safetensors, or `params` of the open_clip run that a checkpoint lies in.
     notes: what was taken for granted, one line each, to be told to the user.
+    like: the image tower that the user names beside the weights (`--model`), for what neither shapes nor json
+        tell, such as the number of heads; None where he names none.
     """
 
     where: str
@@ -41,6 +44,7 @@ class Read:
     beside: Path | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    like: ImageTowerConfig | None = None
 
 
 def read(path: str | Path) -> Read:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sightword.config import ModelConfig
+from sightword.config import ImageTowerConfig, ModelConfig
 from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import Tokenizer
 from sightword.towers.build import build_image, build_text
@@ -27,16 +27,17 @@ _GRID = "towers.image.positions.weight"  # of a ViT that learned them; the class
 _POOL = "towers.image.attnpool.positional_embedding"  # of OpenAI's ResNets: the mean's first, then the grid
 
 
-def open_weights(path: str | Path) -> Foreign:
+def open_weights(path: str | Path, like: ImageTowerConfig | None = None) -> Foreign:
     """Weights from elsewhere, by our names, with the model that they are of.
 
     Args:
         path: a file of safetensors or torch, or a folder of Hugging Face, open_clip or a run.
+        like: an image tower that the user names, for what neither tensors nor json tell (timm's heads).
 
     Raises:
         SightwordError: when they cannot be read, are of no known family, or not of the model that they say.
     """
-    found = read(path)
+    found = replace(read(path), like=like)
     foreign = recognised(found)
     notes = (*(note for note in found.notes if note not in foreign.notes), *foreign.notes)
     _demand_whole(foreign)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from sightword.config import ImageTowerConfig
+from sightword.towers.build import build_image
 from sightword.weights.clip_names import norm
 from sightword.weights.places import places
 from sightword.weights.renaming import Pair, blocks, same, shaped
@@ -18,16 +19,10 @@ def vit(image: ImageTowerConfig, prefix: str = "") -> list[Pair]:
 
     Its patch embedding has no bias where a norm stands before the blocks; ours then goes into the positions.
     """
-    ours, width, patch = "towers.image.", image.width, image.patch_size
-    shape = (width, 3, patch, patch)
-    pairs = [
-        shaped(f"{ours}stem.weight", f"{prefix}patch_embed.proj.weight", (width, -1), shape),
-        places(image, f"{prefix}pos_embed", absorb=image.pre_norm),
-    ]
-    if not image.pre_norm:
-        bias = f"{prefix}patch_embed.proj.bias"
-        pairs.append(same(f"{ours}stem.bias", bias) if image.stem_bias else _zeros(bias, width))
-    if image.class_token or image.pool == "class":
+    ours = "towers.image."
+    absorb = image.pre_norm and image.stem == "patch"
+    pairs = [*_stem(image, prefix), places(image, f"{prefix}pos_embed", absorb=absorb)]
+    if image.has_class_token:
         pairs.append(same(f"{ours}class_token", f"{prefix}cls_token"))
     if image.pre_norm:
         pairs += norm(f"{ours}pre_norm", f"{prefix}norm_pre")
@@ -37,6 +32,20 @@ def vit(image: ImageTowerConfig, prefix: str = "") -> list[Pair]:
     )
     pairs += norm(f"{ours}norm", f"{prefix}{'fc_norm' if image.norm_after_pool else 'norm'}")
     return pairs + (_attention_pool(prefix) if image.pool == "attention" else [])
+
+
+def _stem(image: ImageTowerConfig, prefix: str) -> list[Pair]:
+    """Patches; or convolutions, which MoCo v3's `ConvStem` keeps under the same name."""
+    ours, theirs = "towers.image.stem.", f"{prefix}patch_embed.proj."
+    if image.stem == "conv":
+        with torch.device("meta"):
+            names = [n for n in build_image(image).state_dict() if n.startswith("stem.layers.")]
+        return [same(f"towers.image.{name}", theirs + name.removeprefix("stem.layers.")) for name in names]
+    width, patch, bias = image.width, image.patch_size, f"{theirs}bias"
+    pairs = [shaped(f"{ours}weight", f"{theirs}weight", (width, -1), (width, 3, patch, patch))]
+    if image.pre_norm:
+        return pairs
+    return [*pairs, same(f"{ours}bias", bias) if image.stem_bias else _zeros(bias, width)]
 
 
 def _zeros(name: str, width: int) -> Pair:

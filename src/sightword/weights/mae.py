@@ -1,0 +1,84 @@
+"""MAE's released ViTs (arXiv 2111.06377; facebookresearch/mae, models_mae.py and models_vit.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sightword.config import ImageTowerConfig, ModelConfig
+from sightword.errors import SightwordError
+from sightword.towers.positions import sincos_2d
+from sightword.weights import timm_names
+from sightword.weights.clip_shapes import count, side_of, sized
+from sightword.weights.foreign import Foreign
+from sightword.weights.preparation import IMAGENET
+from sightword.weights.reading import Read
+from sightword.weights.renaming import Table
+from sightword.weights.timm_shapes import demand_plain, is_head, is_vit, notes_on_heads, vit_of
+
+_HEADS = {768: 12, 1024: 16, 1280: 16}  # of its ViT-B, -L and -H, by their width (models_mae.py)
+_NAMES = ("vit_base_patch16", "vit_large_patch16", "vit_huge_patch14")  # of models_vit.py, in `args.model`
+_DECODER = ("decoder_", "mask_token")
+_CLOSE = 1e-5  # of stored positions to the formula's, which float32 rounds
+
+
+def recognises(file: Read) -> bool:
+    """A decoder beside the encoder, MAE's fixed positions, or settings that name a model of its code."""
+    if not is_vit(file) or "cls_token" not in file.tensors or "pos_embed" not in file.tensors:
+        return False
+    args = file.about.get("args")
+    named = isinstance(args, Mapping) and args.get("model") in _NAMES
+    return "decoder_embed.weight" in file.tensors or named or _has_its_positions(file)
+
+
+def read(file: Read) -> Foreign:
+    """The encoder by our names; decoder, mask token and classifier are left out, and said so.
+
+    Its positions are fixed sines and cosines, stored as numbers. They are read as learned ones, which gives
+    the same features; training goes on to change them.
+
+    Raises:
+        SightwordError: when tensors are missing, or it is wider or narrower than all of its models.
+    """
+    demand_plain(file)
+    image = _image(file)
+    notes = [*file.notes, *notes_on_heads(file.tensors)]
+    notes.append("MAE's positions are fixed; here they are learned, and begin with the same numbers")
+    if "decoder_embed.weight" in file.tensors:
+        notes.append("left out: MAE's decoder and mask token, no part of the features")
+    tensors = table(ModelConfig(image=image)).inward(file.tensors, file.where)
+    return Foreign("MAE", file.where, ModelConfig("mae-vit", image), tensors, notes=tuple(notes))
+
+
+def table(model: ModelConfig) -> Table:
+    """MAE's names beside ours, which are timm's."""
+    pairs = timm_names.vit(model.image)
+    return Table(pairs, passed=lambda name: name.startswith(_DECODER) or is_head(name))
+
+
+def _image(file: Read) -> ImageTowerConfig:
+    """Of its pre-training, or of its fine-tuning: the class token pooled, or (`fc_norm`) patches' mean."""
+    width = sized(file, "pos_embed", 3)[2]
+    heads = _HEADS.get(width) or (file.like.heads if _is_like(file, width) else None)
+    if heads is None:
+        raise SightwordError(
+            f"'{file.where}' has MAE's names, but is {width} wide; MAE's ViTs are"
+            f" {', '.join(map(str, _HEADS))} wide, and how many heads this one has cannot be seen in its"
+            " tensors: name a model of the same shape, e.g. --model vit-b16"
+        )
+    pool = "gap" if "fc_norm.weight" in file.tensors else "class"
+    return vit_of(file, heads, pool, interpolation="bicubic", **IMAGENET)
+
+
+def _is_like(file: Read, width: int) -> bool:
+    shape = width, (count(file.tensors, "blocks."),)
+    return file.like is not None and (file.like.width, file.like.layers) == shape
+
+
+def _has_its_positions(file: Read) -> bool:
+    """Whether positions are MAE's: zero for the class token, then sines and cosines of column and row."""
+    _, rows, width = sized(file, "pos_embed", 3)
+    if width % 4:
+        return False
+    first, rest = file.tensors["pos_embed"][0, :1], file.tensors["pos_embed"][0, 1:]
+    side = side_of(file, rows - 1, "pos_embed")
+    return not bool(first.any()) and float((rest - sincos_2d(width, (side, side))).abs().max()) < _CLOSE
