@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import re
-from typing import IO
+from io import BufferedIOBase
 
 from sightword.errors import SightwordError
 
@@ -26,7 +26,7 @@ _STORAGE_OR_DTYPE = re.compile(
 )
 
 
-def asked_for(stream: IO[bytes], pickles: int = 1) -> set[str]:
+def asked_for(stream: BufferedIOBase, pickles: int = 1) -> set[str]:
     """The dotted names that pickles look up, one pickle after the other; nothing is looked up.
 
     Raises:

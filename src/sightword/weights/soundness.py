@@ -74,5 +74,5 @@ def _not_finite(tensors: Tensors) -> tuple[str, ...]:
     bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if not bad:
         return ()
-    others = f" and {len(bad) - 1} other tensors" if bad[1:] else ""
+    others = f" and {len(bad) - 1} other tensor{'s' * (len(bad) > 2)}" if bad[1:] else ""
     return (f"{bad[0]}{others} of the weights hold values that are no finite numbers (NaN or infinity)",)
