@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Protocol
 
 from sightword.errors import SightwordError
-from sightword.weights import open_clip_clip, openai_clip, own_runs, slip
+from sightword.weights import (
+    hf_clip,
+    hf_siglip,
+    hf_vit,
+    mae,
+    mocov3,
+    open_clip_clip,
+    open_clip_siglip,
+    openai_clip,
+    own_runs,
+    slip,
+    timm_resnet,
+    timm_vit,
+)
 from sightword.weights.foreign import Foreign
 from sightword.weights.reading import Read
 
@@ -31,6 +44,14 @@ FAMILIES: tuple[Family, ...] = (  # in the order in which they are asked; the pi
     slip,
     openai_clip,
     open_clip_clip,
+    hf_clip,
+    open_clip_siglip,
+    hf_siglip,
+    hf_vit,
+    mae,
+    mocov3,
+    timm_vit,
+    timm_resnet,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sightword.config import ImageTowerConfig, ModelConfig
+from sightword.config import ImageTowerConfig, ModelConfig, Pool
 from sightword.errors import SightwordError
 from sightword.towers.positions import sincos_2d
 from sightword.weights import timm_names
@@ -58,20 +58,21 @@ def table(model: ModelConfig) -> Table:
 def _image(file: Read) -> ImageTowerConfig:
     """Of its pre-training, or of its fine-tuning: the class token pooled, or (`fc_norm`) patches' mean."""
     width = sized(file, "pos_embed", 3)[2]
-    heads = _HEADS.get(width) or (file.like.heads if _is_like(file, width) else None)
+    heads = _HEADS.get(width) or _heads_of_like(file, width)
     if heads is None:
         raise SightwordError(
             f"'{file.where}' has MAE's names, but is {width} wide; MAE's ViTs are"
             f" {', '.join(map(str, _HEADS))} wide, and how many heads this one has cannot be seen in its"
             " tensors: name a model of the same shape, e.g. --model vit-b16"
         )
-    pool = "gap" if "fc_norm.weight" in file.tensors else "class"
+    pool: Pool = "gap" if "fc_norm.weight" in file.tensors else "class"
     return vit_of(file, heads, pool, interpolation="bicubic", **IMAGENET)
 
 
-def _is_like(file: Read, width: int) -> bool:
+def _heads_of_like(file: Read, width: int) -> int | None:
     shape = width, (count(file.tensors, "blocks."),)
-    return file.like is not None and (file.like.width, file.like.layers) == shape
+    like = file.like
+    return like.heads if like is not None and (like.width, like.layers) == shape else None
 
 
 def _has_its_positions(file: Read) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 from sightword.config import ImageTowerConfig
 from sightword.errors import SightwordError
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # from -1 to 1, as Google's models
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+HALVES: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # from -1 to 1, as Google's models
 
 _RESAMPLE = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 _BYTES = 255

@@ -52,8 +52,8 @@ def read(file: Read) -> Foreign:
         seen == "attention"
     ):
         raise SightwordError(
-            f"config.json says that '{file.where}' is pooled by {_theirs(pool)!r}, which its tensors cannot be;"
-            " give the config.json that belongs to them"
+            f"config.json says that '{file.where}' is pooled by {_theirs(pool)!r}, which its tensors cannot"
+            " be; give the config.json that belongs to them"
         )
     settings: dict[str, Any] = {"activation": known.activation, "eps": known.eps, **known.preparation}
     image = vit_of(file, known.heads, pool, **settings)

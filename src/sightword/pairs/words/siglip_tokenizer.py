@@ -134,6 +134,10 @@ class SiglipTokenizer(Tokenizer):
             inner.normalizer = normalizers.Sequence([*_WAYS[canon].said, *own])
         return cls(inner, context, canon)
 
+    def id_of(self, token: str) -> int | None:
+        """The id of a token, if the vocabulary has it."""
+        return self._inner.token_to_id(token)
+
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._inner.decode(self._words(ids), skip_special_tokens=False)).strip()
 

@@ -27,6 +27,8 @@ def load_tokenizer(path: Path, context: int) -> Tokenizer:
         raise SightwordError(f"cannot read '{path}': {error.strerror}; it was saved with the run") from error
     except Exception as error:  # the library raises bare exceptions
         raise SightwordError(f"'{path}' is not a tokenizer ({error}); restore it from the run") from error
+    inner.no_padding()  # a tokenizer for others does by itself what is done around it here
+    inner.no_truncation()
     if all(inner.token_to_id(name) is not None for name in SPECIAL):
         inner.encode_special_tokens = True
         return LearnedTokenizer(inner, context)
