@@ -1,4 +1,4 @@
-"""Zero-shot scores while a model trains: on the demo's unseen pictures, or yours; nothing kept on disk."""
+"""Scores while a model trains: zero-shot on the demo's unseen pictures, or yours; nothing kept on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from sightword.evaluation.benchmarks import Benchmark, open_benchmark
 from sightword.evaluation.features import Encoder, FeatureStore
 from sightword.evaluation.measures import headline
+from sightword.evaluation.retrieval import Retrieval
 from sightword.evaluation.scoring import all_measured
 from sightword.evaluation.zeroshot import ZeroShot
 
@@ -20,6 +21,8 @@ def _opened(where: str) -> Benchmark:
 
 def zeroshot(model: Encoder, on: Sequence[str] = ("demo",)) -> list[dict[str, Any]]:
     """One record for each metric on each test split; none for a model without a text tower.
+
+    A set without classes, such as held-out pairs, is scored on retrieval instead.
 
     The demo's are test splits, for watching: whoever picks a checkpoint by them has chosen on test data. To
     pick one, give a validation set of your own.
@@ -35,9 +38,9 @@ def zeroshot(model: Encoder, on: Sequence[str] = ("demo",)) -> list[dict[str, An
 
 
 def _scores(model: Encoder, benchmark: Benchmark) -> list[dict[str, Any]]:
-    task = ZeroShot()
     records = []
     for test in benchmark.tests:
+        task = Retrieval() if test.classes is None else ZeroShot()
         if task.refuses(model, test, benchmark.train):
             continue
         about = {"dataset": test.name, "split": test.split, "task": task.name}

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sightword.errors import SightwordError
 from sightword.planning.devices import Device
@@ -168,27 +168,40 @@ def plan(
     return Planned(tuple(rows.values()), at_once, wall, basis, need, shutil.disk_usage(_there(out)).free)
 
 
-def ask(planned: Planned, yes: bool) -> bool:
+class Costly(Protocol):
+    """What takes hours, and bytes of a disk that has so many free."""
+
+    @property
+    def hours(self) -> float: ...
+    @property
+    def disk(self) -> int: ...
+    @property
+    def free(self) -> int: ...
+
+
+def ask(planned: Costly, yes: bool, what: str = "study", less: str = "plan fewer runs") -> bool:
     """Whether to go on: what takes longer than an hour is asked for on a terminal.
 
     Args:
         planned: the plan.
         yes: `--yes`: whoever started it has agreed already.
+        what: it is a plan of.
+        less: what a user may do to pay less.
 
     Raises:
         SightwordError: the disk is too small, or there is nobody to ask.
     """
     if planned.disk > planned.free:
         raise SightwordError(
-            f"the study needs {planned.disk / 1e9:,.2f} GB of disk, and {planned.free / 1e9:,.2f} GB are"
-            " free; make room, choose another --out, or plan fewer runs"
+            f"the {what} needs {planned.disk / 1e9:,.2f} GB of disk, and {planned.free / 1e9:,.2f} GB are"
+            f" free; make room, choose another --out, or {less}"
         )
     if yes or planned.hours <= LONG:
         return True
     if not sys.stdin.isatty():
         raise SightwordError(
-            f"the study takes {duration(planned.hours)}, and there is no terminal to ask on; add --yes to"
-            " agree, or plan fewer runs"
+            f"the {what} takes {duration(planned.hours)}, and there is no terminal to ask on; add --yes to"
+            f" agree, or {less}"
         )
     try:
         answer = input(f"this takes {duration(planned.hours)}; go on? y/N ")

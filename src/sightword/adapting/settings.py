@@ -1,0 +1,170 @@
+"""What training is set to where a user does not say: each value with the one line that it rests on.
+
+The numbers are those with which CLIP's own weights were fine-tuned: FLYP's, by their own loss (arXiv
+2212.00638, released commands), and WiSE-FT's (arXiv 2109.01903, released commands): AdamW, learning rate 1e-5
+to 3e-5, weight decay 0.1, 500 steps of warm-up and a cosine to zero; batches of 256 for small sets and 512 for
+ImageNet; 10 epochs of ImageNet, 20 of middling sets and 100 of 3 to 8 thousand pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sightword.config import Config, load, override
+from sightword.errors import SightwordError
+from sightword.recipes.starting import from_weights
+from sightword.study.sizing import batch_unasked
+from sightword.weights.foreign import Foreign
+from sightword.weights.sources import BIAS, files_of
+
+LEAST_LR, SHARE = 1e-5, 50  # FLYP's, which is a fiftieth of the 5e-4 that CLIP's ViT-B was trained with
+FEWEST, MOST, STEPS = 10, 100, 1000  # epochs of the largest and smallest sets, and the steps in between
+WARM_STEPS, WARM_SHARE = 500, 0.1
+LOOKS = 20  # at the validation pairs, at most
+OWN = "sightword"  # the family of our own runs' weights
+_BATCH = (
+    "pictures are told from each other within a batch: as large as leaves four steps in an epoch, 256 at most"
+    " (FLYP's for small sets)"
+)
+_EPOCHS = (
+    "FLYP took 10 epochs of ImageNet, 20 of middling sets and 100 of 3 to 8 thousand pictures; the best step"
+    " by validation is kept, so too many cost time alone"
+)
+_WARM = "500 as FLYP and WiSE-FT, but a tenth of training at most"
+_LOSS = (
+    "the loss that the weights learned by: fine-tuning by it beat others (FLYP). Whether a term like simclr"
+    " adds to it when adapting is not known: sightword study measures it on your pairs"
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting by its name in config.toml, its value, and why; `given`: by the user."""
+
+    name: str
+    value: str
+    reason: str
+    given: bool = False
+
+    def line(self) -> str:
+        """For people."""
+        return f"{self.name.rpartition('.')[2]} {self.value}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What settings are chosen by.
+
+    lr: the peak rate that the weights were trained with, where their run says it.
+    pairs: to learn from.
+    """
+
+    weights: Foreign
+    pairs: int
+    lr: float | None = None
+
+    @classmethod
+    def of(cls, weights: Foreign, path: str, pairs: int) -> Known:
+        """With what the run says that the weights are of.
+
+        Raises:
+            SightwordError: the weights know no captions, so there is nothing to compare pictures with.
+        """
+        if not weights.has_text:
+            raise SightwordError(
+                f"'{path}' ({weights.family}) knows pictures alone; adapt wants weights with a text tower. To"
+                f" teach it captions: sightword train --pretrained {path} --data PAIRS --objective clip"
+            )
+        beside = files_of(path)[0].parent if weights.family == OWN else None
+        return cls(weights, pairs, load(beside).optimizer.lr if beside else None)
+
+
+def suggest(
+    config: Config, path: str, known: Known, given: Mapping[str, Any]
+) -> tuple[Config, list[Setting]]:
+    """The run's configuration, and its settings with their reasons.
+
+    Args:
+        config: with the data in it.
+        path: of the weights.
+        known: what is known of them and the data.
+        given: settings that the user gave, by dotted names, `--set` included.
+
+    Raises:
+        SightwordError: a setting that was given is unknown or cannot be.
+    """
+    config = replace(from_weights(config, path, own_model=False), steps=0)
+    chosen = list(_suggested(known, given))
+    unasked = {one.name: one.value for one in chosen if one.name not in given}
+    if "steps" in given:
+        unasked.pop("epochs")
+    config = override(override(config, unasked, "the suggestion"), given, "the flag for")
+    rows = [_asked(one, given) if _replaced(one, given) else one for one in chosen]
+    named = {one.name for one in chosen}
+    rows += [Setting(n, str(v), "as you asked", True) for n, v in given.items() if n not in named | {"steps"}]
+    return config, rows
+
+
+def _suggested(known: Known, given: Mapping[str, Any]) -> Iterator[Setting]:
+    batch = int(given.get("batch_size", batch_unasked(known.pairs)))
+    each = max(1, known.pairs // max(1, batch))
+    epochs = float(given.get("epochs", min(MOST, max(FEWEST, math.ceil(STEPS / each)))))
+    steps = int(given.get("steps", 0)) or math.ceil(epochs * each)
+    yield _objective(known.weights)
+    yield _rate(known.lr)
+    yield Setting("batch_size", str(batch_unasked(known.pairs)), _BATCH)
+    yield Setting("epochs", f"{epochs:g}", f"{steps:,} steps; {_EPOCHS}")
+    warm = min(WARM_SHARE, WARM_STEPS / max(1, steps))
+    yield Setting("optimizer.warmup", f"{warm:.4g}", f"{round(warm * steps):,} steps: {_WARM}")
+    yield Setting("optimizer.wd", "0.1", "FLYP's and WiSE-FT's")
+    yield Setting("optimizer.lr_start", "0", "from nothing: the first steps must not spoil what is there")
+    yield Setting("optimizer.lr_end", "0", "a cosine to nothing, as theirs")
+
+
+def _objective(weights: Foreign) -> Setting:
+    word = "siglip" if BIAS in weights.tensors else "clip"
+    return Setting("objective", word, _LOSS)
+
+
+def _rate(own: float | None) -> Setting:
+    if own is None:
+        return Setting("optimizer.lr", f"{LEAST_LR:g}", "FLYP's for CLIP's weights; WiSE-FT's is 3e-05")
+    value = max(LEAST_LR, own / SHARE)
+    return Setting(
+        "optimizer.lr", f"{value:.3g}", f"a {SHARE}th of the {own:g} that the weights were trained with, as"
+        " FLYP's 1e-05 is of CLIP's 5e-04"
+    )  # fmt: skip
+
+
+def _replaced(one: Setting, given: Mapping[str, Any]) -> bool:
+    return one.name in given or (one.name == "epochs" and "steps" in given)
+
+
+def _asked(one: Setting, given: Mapping[str, Any]) -> Setting:
+    name = one.name if one.name in given else "steps"
+    return Setting(name, str(given[name]), f"as you asked; unasked {one.value}", True)
+
+
+def looks(total: int) -> int:
+    """Steps between two looks at the validation pairs."""
+    return max(1, math.ceil(total / LOOKS))
+
+
+def run_of(config: Config, out: Path, validation: Path, total: int) -> Config:
+    """The run as it is carried out: the best step by retrieval among the validation pairs is kept.
+
+    Args:
+        config: with all settings.
+        out: its directory.
+        validation: the set.
+        total: steps of the whole run.
+    """
+    best = f"{validation.name}/retrieval/image_retrieval_recall@5"
+    return replace(
+        config, out=str(out), watch_on=str(validation), zeroshot_frequency=looks(total), keep_best=best,
+        evaluate_on="",
+    )  # fmt: skip
