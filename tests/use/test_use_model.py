@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SQUARES
 from PIL import Image
 from small_shard import picture
+from squares import SQUARES
 
 import sightword
 from sightword.errors import SightwordError

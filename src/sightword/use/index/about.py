@@ -117,7 +117,8 @@ def _typed(kind: Any, values: Any) -> Any:
 
 def _sane(made: Any) -> Any:
     if isinstance(made, About):
-        if made.kind not in ("flat", "hnsw") or made.count < 1 or made.width < 1 or made.visited < 0:
+        sizes = made.count > 0 and made.width > 0 and 0 <= made.visited < 1 << 20
+        if made.kind not in ("flat", "hnsw") or not sizes:
             raise ValueError(f"{made.count} vectors of {made.width} in a {made.kind} index")
         if not all(isinstance(value, str) for value in [*made.reading.values(), *made.notes]):
             raise ValueError("reading and notes are words")

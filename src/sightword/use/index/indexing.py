@@ -59,33 +59,23 @@ def index_pictures(
             picture can be read; faiss is not installed; or as `open_pairs`.
     """
     engine.faiss()
-    begun = time.monotonic()
-    before = None if is_new(out) else open_index(out)
-    if before is not None:
-        _same(before.about, data, model, options, out)
-    with if_free(out / _LOCK) as free:
-        if not free:
-            raise SightwordError(
-                f"another process is writing the index '{out}'; wait for it, or give another --out"
-            )
-        stock = take_stock(data, options.split, options.reading)
-        for note in stock.pairs.notes:
-            say(note)
-        left_out = stock.pairs.report.left_out()
-        if left_out:
-            say(f"left out of {data}: {left_out}; sightword data check names each")
-        width = _width(model)
-        aside = Unfinished(out, model.weights_hash, stock.pairs.data_hash, width)
-        try:
-            found = Encoding(model, stock, aside.known(before), aside).run(f"features of {data}")
-        except OSError as error:
-            raise SightwordError(
-                f"cannot write into '{out}' ({error.strerror}); free some space and call this again:"
-                " it goes on"
-            ) from error
-        made = _write(_Job(data, model, run, out, options, stock, before, begun), found)
-        aside.remove()
-    return made
+    begun, fresh = time.monotonic(), is_new(out)
+    try:
+        with if_free(out / _LOCK) as free:
+            if not free:
+                raise SightwordError(
+                    f"another process is writing the index '{out}'; wait for it, or give another --out"
+                )
+            before = None if fresh else open_index(out)
+            if before is not None:
+                _same(before.about, data, model, options, out)
+            stock = _stock(data, options, say)
+            return _made(_Job(data, model, run, out, options, stock, before, begun))
+    except OSError as error:
+        raise SightwordError(
+            f"cannot write into '{out}' ({error.strerror}); free some space, or give another --out, and call"
+            " this again: it goes on"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +88,24 @@ class _Job:
     stock: Stock
     before: Opened | None
     begun: float
+
+
+def _stock(data: str, options: IndexOptions, say: Callable[[str], None]) -> Stock:
+    stock = take_stock(data, options.split, options.reading)
+    for note in stock.pairs.notes:
+        say(note)
+    left_out = stock.pairs.report.left_out()
+    if left_out:
+        say(f"left out of {data}: {left_out}; sightword data check names each")
+    return stock
+
+
+def _made(job: _Job) -> About:
+    aside = Unfinished(job.out, job.model.weights_hash, job.stock.pairs.data_hash, _width(job.model))
+    found = Encoding(job.model, job.stock, aside.known(job.before), aside).run(f"features of {job.data}")
+    about = _write(job, found)
+    aside.remove()
+    return about
 
 
 def _width(model: Model) -> int:
