@@ -55,7 +55,7 @@ def theirs(model: ModelConfig = MODEL, seed: int = 0, image_only: bool = False) 
     """A state dict by the names of elsewhere."""
     own = encoders(model, seed).state_dict()
     return {
-        PREFIX + name: tensor.clone()
+        PREFIX + name: tensor.clone(memory_format=torch.contiguous_format)
         for name, tensor in own.items()
         if not image_only or name.startswith("towers.image.")
     }

@@ -128,7 +128,10 @@ def _evaluate(flags: given.Evaluate) -> None:
 
     if not flags.run:
         raise SightwordError("evaluate wants the directory of a run (or --list, for the data sets it knows)")
-    model, out = load_model(flags.run), place_of_scores(flags.run)
+    out = Path(flags.out) if flags.out else place_of_scores(flags.run)
+    model = load_model(flags.run)
+    for note in (*model.notes, *([f"scores go to {out}"] if model.family or flags.out else [])):
+        _tell(note)
     done = evaluate_all(
         model, out, _parts(flags.on), _parts(flags.tasks), data_root=root, force=flags.force, say=_tell,
         copies=_copies(model, flags.contamination), report_to=_parts(flags.report_to),
@@ -145,6 +148,9 @@ def _copies(model: Model, wanted: str) -> Copies | None:
     from sightword.corpora.checking.copies import MOST, Copies
 
     if wanted == "off":
+        return None
+    if model.family:
+        _tell("what these weights were trained on is not known: test pictures are not compared with it")
         return None
     return Copies(model.config, _tell, sys.maxsize if wanted == "always" else MOST)
 

@@ -167,7 +167,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a run on pictures that it has not seen; every score has an interval.
+    """Score a run, or weights from elsewhere, on pictures that it has not seen; every score has an interval.
 
     sightword evaluate runs/slip
     sightword evaluate runs/slip --on wds/cifar100,my_folder/ --tasks zeroshot,linear,knn,retrieval
@@ -176,7 +176,9 @@ class Evaluate:
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")] = ""
-    """the directory of a run; with --list, none"""
+    """the directory of a run, or weights from elsewhere (docs/interop.md); with --list, none"""
+    out: Annotated[str, arg(metavar="DIR")] = ""
+    """where scores go (default: the run's directory; of weights from elsewhere runs/NAME)"""
     on: Annotated[str, arg(metavar="SETS")] = "demo"
     """demo, an ImageFolder, a CLIP_benchmark webdataset, names or suites of --list, NAME=PATH; commas join"""
     data_root: Annotated[str, arg(metavar="DIR")] = "."

@@ -10,16 +10,18 @@ from jaxtyping import Float, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
-from sightword.config import Config, load
+from sightword.config import Config, DataConfig, load
 from sightword.errors import SightwordError
-from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
+from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer, load_tokenizer
 from sightword.towers.joint_space import JointSpace
 from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders
-from sightword.training.records import file_digest
+from sightword.training.records import digest, file_digest
 from sightword.training.saving.checkpoint import about_encoders, fit
 from sightword.training.setup import Equipment, build_encoders, choose_device
 from sightword.views.evaluation import Preparation
+from sightword.weights.folders import is_usual
+from sightword.weights.sources import files_of, open_weights
 
 _ROWS = 256  # encoded at a time
 _WEIGHTS = Path("model.safetensors")
@@ -29,6 +31,9 @@ class Model:
     """The encoders of a run, in evaluation mode.
 
     `step`, `samples` and `flops` say how much training is in the weights; `weights_hash` names them.
+
+    Of weights from elsewhere, `family` says whose they are, and `notes` what was taken for granted; what they
+    were trained on, and for how long, nobody here knows.
     """
 
     def __init__(
@@ -40,8 +45,11 @@ class Model:
         weights_hash: str,
         trained: tuple[int, int, float] = (0, 0, 0.0),
         device: str = "auto",
+        family: str = "",
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self.family, self.notes = family, notes
         self.config = config
         self.tokenizer = tokenizer
         self.weights_hash = weights_hash
@@ -89,6 +97,11 @@ class Model:
         return torch.cat(rows)
 
     def _joint(self) -> JointSpace:
+        if self.encoders.joint is None and self.family:
+            raise SightwordError(
+                f"'{self.name}' ({self.family}) encodes pictures alone; use tasks that want no captions:"
+                " linear, knn"
+            )
         if self.encoders.joint is None:
             raise SightwordError(
                 f"run '{self.name}' was not trained to compare pictures and captions"
@@ -97,27 +110,43 @@ class Model:
         return self.encoders.joint
 
 
-def place_of_scores(run: str | Path) -> Path:
-    """Where scores of a run are kept: in its directory; those of its `model-best.safetensors` apart.
+def is_run(path: str | Path) -> bool:
+    """Whether it is a run's directory or a file of weights there; what is not there is taken for a run."""
+    given = Path(path)
+    folder = given.parent if given.suffix == _WEIGHTS.suffix else given
+    return (folder / "config.toml").is_file() or not given.exists()
 
-    They lie in `RUN/model-best`, so that neither is taken for the other.
+
+def place_of_scores(run: str | Path) -> Path:
+    """Where scores are kept: of a run in its directory; of its `model-best.safetensors` in `RUN/model-best`.
+
+    So neither is taken for the other. Of weights from elsewhere they lie in `runs/NAME`, below where the
+    command is called: a folder that was fetched is not written to.
+
+    Raises:
+        SightwordError: when that directory is of a run.
     """
     given = Path(run)
+    if not is_run(run):
+        return _elsewhere(given)
     if given.suffix != _WEIGHTS.suffix:
         return given
     return given.parent if given.name == _WEIGHTS.name else given.with_suffix("")
 
 
 def load_model(run: str | Path, device: str = "auto") -> Model:
-    """The model of a run.
+    """The model of a run, or of weights from elsewhere.
 
     Args:
-        run: its directory, or one of the files of weights there, such as `RUN/model-best.safetensors`.
+        run: a run's directory, or one of the files of weights there, such as `RUN/model-best.safetensors`; or
+            a file or folder of another library (docs/interop.md).
         device: where it computes; `auto` is CUDA where there is one, whatever it was trained on.
 
     Raises:
         SightwordError: when there is no run, no weights yet, or weights of another model.
     """
+    if not is_run(run):
+        return _load_foreign(Path(run), device)
     given = Path(run)
     out, file = (given.parent, given) if given.suffix == _WEIGHTS.suffix else (given, given / _WEIGHTS)
     config = load(out)
@@ -135,3 +164,30 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
     trained = int(about.get("step", 0)), int(about.get("samples", 0)), float(about.get("flops", 0.0))
     name = out.resolve().name + file.stem.removeprefix(_WEIGHTS.stem)  # RUN-best for model-best.safetensors
     return Model(name, config, encoders, tokenizer, file_digest(file)[:16], trained, device)
+
+
+def _load_foreign(path: Path, device: str) -> Model:
+    weights, files = open_weights(path), files_of(path)
+    config = Config(objective="", model=weights.model, data=DataConfig(path=""))
+    tokenizer = weights.tokenizer or ClipTokenizer(context=weights.model.text.context)
+    encoders = build_encoders(weights.model, tokenizer, config.seed, Equipment.saved(weights.tensors))
+    fit(encoders, weights.tensors, str(path))
+    hashes = [file_digest(file) for file in files]
+    named = hashes[0][:16] if len(hashes) == 1 else digest("".join(hashes))
+    name, notes = _name_of(path), weights.notes
+    return Model(name, config, encoders, tokenizer, named, device=device, family=weights.family, notes=notes)
+
+
+def _name_of(path: Path) -> str:
+    """Of weights: the folder's name where the file has one that all such files have."""
+    whole = path.expanduser().resolve()
+    return whole.name if path.is_dir() else whole.parent.name if is_usual(whole) else whole.stem
+
+
+def _elsewhere(path: Path) -> Path:
+    place = Path("runs") / _name_of(path)
+    if (place / "config.toml").exists():
+        raise SightwordError(
+            f"'{place}' holds a run, so scores of '{path}' cannot lie there; give another place by --out"
+        )
+    return place

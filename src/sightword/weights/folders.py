@@ -56,6 +56,11 @@ def laid_out(path: Path) -> Laid:
     return Laid((path,), path.parent, json_beside(path.parent, described) if described else {}, {})
 
 
+def is_usual(file: Path) -> bool:
+    """Whether a file has a name that all files of its kind have, which says nothing of the model."""
+    return any(file.name in names for names in _LAYOUTS.values())
+
+
 def open_clip_params(file: Path) -> dict[str, str]:
     """The settings that open_clip writes for a run, beside the folder of its checkpoints.
 

@@ -22,7 +22,7 @@ _PLAIN = {
     "torch.serialization._get_layout",
 }
 _STORAGE_OR_DTYPE = re.compile(
-    r"torch\.((Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage|\w+\d+)"
+    r"torch\.((Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool|ComplexFloat|ComplexDouble)Storage|\w+\d+)"
 )
 
 

@@ -90,7 +90,8 @@ def _demand_whole(foreign: Foreign) -> None:
     found = {name: tuple(tensor.shape) for name, tensor in foreign.tensors.items()}
     faults = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
     faults += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys())]
-    faults += [f"{n} is {found[n]}, wanted {wanted[n]}" for n in sorted(wanted) if found.get(n) != wanted[n]]
+    both = sorted(wanted.keys() & found.keys())
+    faults += [f"{n} is {found[n]}, wanted {wanted[n]}" for n in both if found[n] != wanted[n]]
     if faults:
         more = f" and {len(faults) - 1} more" if faults[1:] else ""
         raise SightwordError(

@@ -46,7 +46,7 @@ def unwrapped(found: object, where: str) -> tuple[dict[str, Tensor], dict[str, A
 def without_prefixes(tensors: Tensors) -> dict[str, Tensor]:
     """Names as the model itself has them, without what parallel and compiled modules put in front of all."""
     names = list(tensors)
-    while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in names)), ""):
+    while prefix := next((p for p in _PREFIXES if names and all(n.startswith(p) for n in names)), ""):
         names = [name.removeprefix(prefix) for name in names]
     return dict(zip(names, tensors.values(), strict=True))
 
