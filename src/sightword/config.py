@@ -118,6 +118,25 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class LockConfig:
+    """Which towers keep the weights that they start with; projections into the joint space always learn."""
+
+    image: bool = False
+    image_unlocked_groups: int = 0  # of the last blocks of a ViT, or stages of a ResNet, learn nevertheless
+    text: bool = False
+    text_unlocked_layers: int = 0  # of the last layers learn nevertheless
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters in place of whole weights (arXiv 2106.09685); see docs/interop.md."""
+
+    rank: int = 0  # 0: none
+    alpha: float = 0.0  # what adapters say counts alpha / rank; 0: as much as the rank
+    on: tuple[Literal["image", "text"], ...] = ("image", "text")  # towers
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW with the papers' parameter groups; warm-up and cosine counted in samples."""
 
@@ -141,6 +160,8 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    lock: LockConfig = field(default_factory=LockConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     batch_size: int = 256  # per process, of as many processes as `ranks` says
     ranks: int = 0  # processes that `batch_size` counts for; 0: those with which the run begins
     steps: int = 0  # 0: given by epochs

@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction
 from tyro.conf import arg as any_arg
 
+from sightword.cli import tower_flags
+from sightword.cli.tower_flags import TowerFlags
+
 arg = partial(any_arg, help_behavior_hint="")  # "(default: None)" behind every flag tells nobody anything
 
 Text = Annotated[str | None, arg(metavar="TEXT")]
@@ -159,6 +162,7 @@ class Train:
     """change any setting of config.toml, e.g. model.image.pool=gap"""
     pairs: OmitArgPrefixes[PairsFlags] = field(default_factory=PairsFlags)
     learning: OmitArgPrefixes[LearningFlags] = field(default_factory=LearningFlags)
+    towers: OmitArgPrefixes[TowerFlags] = field(default_factory=TowerFlags)
     length: OmitArgPrefixes[LengthFlags] = field(default_factory=LengthFlags)
     saving: OmitArgPrefixes[SavingFlags] = field(default_factory=SavingFlags)
     machine: OmitArgPrefixes[MachineFlags] = field(default_factory=MachineFlags)
@@ -254,6 +258,7 @@ _NAMES = {
     "caption_key": "data.caption_key",
     "separator": "data.separator",
     "image_root": "data.image_root",
+    **tower_flags.NAMES,
     "lr": "optimizer.lr",
     "wd": "optimizer.wd",
     "warmup": "optimizer.warmup",
@@ -264,7 +269,9 @@ _NOT_SETTINGS = ("model", "resume")
 
 def changes(flags: Train) -> dict[str, Any]:
     """The settings that the flags change, by their dotted names; --set comes last."""
-    groups = (flags.pairs, flags.learning, flags.length, flags.saving, flags.machine, flags.tables)
+    groups = (
+        flags.pairs, flags.learning, flags.towers, flags.length, flags.saving, flags.machine, flags.tables,
+    )  # fmt: skip
     every = {name: value for group in groups for name, value in vars(group).items()}
     given = {name: value for name, value in every.items() if value is not None and value is not False}
     if given.get("workers") == "auto":

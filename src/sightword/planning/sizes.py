@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightword.config import Config
+from sightword.towers.adapters import plain
 from sightword.training.counting import unlearned
 from sightword.training.optimizer import named_trainable
 from sightword.training.pretrainer import Pretrainer
@@ -52,7 +53,7 @@ def measure(config: Config) -> Sizes:
         parameters=_by_part(model),
         trained=sum(p.numel() for p in trained),
         checkpoint=_bytes(model.state_dict().values()) + _MOMENTS * _bytes(trained),
-        published=_bytes(model.kept_encoders().state_dict().values()),
+        published=_bytes(plain(model.kept_encoders()).values()),
         views=max(_views(model, weight.start) for weight in model.weighted),
     )
 

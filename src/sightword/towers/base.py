@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -28,6 +29,15 @@ class ImageTower(nn.Module, ABC):
         self.mixes_batch = mixes_batch
         self.register_buffer("mean", torch.tensor(facts.mean), persistent=False)
         self.register_buffer("std", torch.tensor(facts.std), persistent=False)
+
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """What may go on to learn while the rest is locked, from pixels to feature.
+
+        Blocks of a transformer, or stages of a ResNet; the last has what follows it (the last norm, the pool)
+        as well.
+        """
+        return []
 
     @abstractmethod
     def forward(
@@ -65,6 +75,11 @@ class TextTower(nn.Module, ABC):
         super().__init__()
         self.facts = facts
 
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """What may go on to learn while the rest is locked: layers, with the last one the norm behind it."""
+        return []
+
     @abstractmethod
     def forward(
         self, words: Words, hidden: Bool[Tensor, "b length"] | None = None, replace: bool = False
@@ -79,3 +94,8 @@ class TextTower(nn.Module, ABC):
         Raises:
             SightwordError: `replace` without a mask token.
         """
+
+
+def followed(groups: list[list[nn.Module]], behind: Sequence[nn.Module]) -> list[list[nn.Module]]:
+    """Groups, the last of them with what follows it; without any there is nothing to follow."""
+    return [*groups[:-1], [*groups[-1], *behind]] if groups else []

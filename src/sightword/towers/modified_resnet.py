@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from sightword.config import ImageTowerConfig
-from sightword.towers.base import ImageTower
+from sightword.towers.base import ImageTower, followed
 from sightword.towers.blocks import attend
 from sightword.towers.layer import Layer, economical
 from sightword.towers.positions import resized
@@ -122,6 +122,11 @@ class ModifiedResNet(ImageTower):
         self.bn3 = norm_for(norm, width)
         self.relu = nn.ReLU(inplace=True)
         self.avgpool = nn.AvgPool2d(2)
+
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """See `ImageTower`: the four stages."""
+        return followed([[self.layer1], [self.layer2], [self.layer3], [self.layer4]], [self.attnpool])
 
     def forward(
         self,

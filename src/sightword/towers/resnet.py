@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from sightword.config import ImageTowerConfig
 from sightword.errors import SightwordError
-from sightword.towers.base import ImageTower
+from sightword.towers.base import ImageTower, followed
 from sightword.towers.batch_norm import BatchNorm2d
 from sightword.towers.blocks import AttentionPool
 from sightword.towers.layer import Layer, economical
@@ -106,7 +107,7 @@ class ResNet(ImageTower):
         super().__init__(facts, mixes_batch=config.norm == "batch")
         self.stem = self._stem(config)
         self.stages = self._stages(config)
-        self.pool = config.pool
+        self.pool, self.depths = config.pool, config.layers
         self.attention_pool = AttentionPool(last, config.heads) if config.pool == "attention" else None
         self._initialise()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -140,6 +141,13 @@ class ResNet(ImageTower):
         for module in self.modules():
             if isinstance(module, Basic):
                 nn.init.zeros_(module.norm2.weight)
+
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """See `ImageTower`: the stages."""
+        ends = [*accumulate(self.depths)]
+        stages = [list(self.stages)[end - depth : end] for depth, end in zip(self.depths, ends, strict=True)]
+        return followed(stages, [] if self.attention_pool is None else [self.attention_pool])
 
     def forward(
         self,

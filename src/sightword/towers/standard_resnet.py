@@ -90,6 +90,11 @@ class StandardResNet(ImageTower):
             if isinstance(module, Residual):
                 nn.init.zeros_(module.last_scale)
 
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """See `ImageTower`: the four stages."""
+        return [[self.layer1], [self.layer2], [self.layer3], [self.layer4]]
+
     def forward(
         self,
         images: UInt8[Tensor, "b 3 h w"],

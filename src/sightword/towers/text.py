@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sightword.config import TextTowerConfig
 from sightword.errors import SightwordError
-from sightword.towers.base import TextTower
+from sightword.towers.base import TextTower, followed
 from sightword.towers.blocks import Block
 from sightword.words import Encoded, TextFacts, Words
 
@@ -67,6 +67,11 @@ class TextTransformer(TextTower):
             nn.init.zeros_(block.attn.proj.bias)
         if self.mask_token is not None:  # last: all else is drawn the same without it
             nn.init.normal_(self.mask_token, std=0.02)
+
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """See `TextTower`."""
+        return followed([[block] for block in self.blocks], [self.norm])
 
     def forward(
         self, words: Words, hidden: Bool[Tensor, "b length"] | None = None, replace: bool = False

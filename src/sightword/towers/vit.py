@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sightword.config import ImageTowerConfig
 from sightword.errors import SightwordError
-from sightword.towers.base import ImageTower
+from sightword.towers.base import ImageTower, followed
 from sightword.towers.blocks import AttentionPool, Block
 from sightword.towers.positions import FixedPositions, LearnedPositions
 from sightword.towers.resnet import refuse_hiding
@@ -70,6 +70,12 @@ class ViT(ImageTower):
             if isinstance(module, nn.Linear) and name != "stem":
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+
+    @property
+    def groups(self) -> list[list[nn.Module]]:
+        """See `ImageTower`: the blocks."""
+        pool = [] if self.attention_pool is None else [self.attention_pool]
+        return followed([[block] for block in self.blocks], [self.norm, *pool])
 
     def forward(
         self,

@@ -8,7 +8,7 @@ Batch norm *inside* a tower sees a chunk: that is the one thing that differs, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import partial
@@ -71,7 +71,9 @@ def _cached(
         for chunk in rows:
             states.append(_rng(device))
             parts.append(model.encode(cut(batch, chunk), progress))
-    leaves = _leaves(parts)
+    leaves = _leaves(parts, {want for want in parts[0] if model.learns(want)})
+    if not _tensors(leaves):
+        return _scored(engine, leaves, batch, progress, autocast)
     with engine.holding_back():
         with autocast:
             answer = model.score(leaves, batch, progress)
@@ -81,7 +83,7 @@ def _cached(
     for chunk, state in zip(rows, states, strict=True):
         _restore(state, device)
         last = chunk is rows[-1]
-        encode = engine.encode_last if last else partial(model.encode, teachers=False)
+        encode = engine.encode_last if last else partial(model.encode, still=False)
         with nullcontext() if last else engine.holding_back():
             with autocast, still_statistics(model):
                 again = encode(cut(batch, chunk), progress)
@@ -92,6 +94,16 @@ def _cached(
             tensors, sent = _matched(again, whole, here)
             if tensors:
                 torch.autograd.backward(tensors, sent)
+    return answer
+
+
+def _scored(
+    engine: Engine, leaves: Encodings, batch: Batch, progress: float, autocast: torch.autocast
+) -> Answer:
+    """A step whose towers are all locked: only what scores has a gradient."""
+    with autocast:
+        answer = engine.score_last(leaves, batch, progress)
+    answer.total.backward()
     return answer
 
 
@@ -137,11 +149,11 @@ def _filled_up(part: Encoded, longest: int) -> Tensor | None:
     return torch.cat([part.kept, last], dim=1)
 
 
-def _leaves(parts: Sequence[Encodings]) -> Encodings:
+def _leaves(parts: Sequence[Encodings], learning: Collection[Encode]) -> Encodings:
     leaves: Encodings = {}
     for want in parts[0]:
         whole = join([part[want] for part in parts])
-        needs = want.teacher is None
+        needs = want in learning
         leaves[want] = replace(
             whole,
             pooled=whole.pooled.detach().requires_grad_(needs),

@@ -7,8 +7,8 @@ Layers of a transformer cost the same, each of them, so one and two of them tell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, final
 
@@ -50,11 +50,33 @@ def sample_flops(config: Config) -> float:
     Raises:
         SightwordError: when objectives and towers do not fit each other.
     """
-    image, text = _depths(config.model)
-    least = _run_flops(config, min(image, 1), min(text, 1))
-    deeper_image = _run_flops(config, 2, min(text, 1)) - least if image > 1 else 0.0
-    deeper_text = _run_flops(config, min(image, 1), 2) - least if text > 1 else 0.0
-    return least + (image - 1) * deeper_image + (text - 1) * deeper_text
+    image, text = _image_depth(config), _text_depth(config)
+    least = _run_flops(config, image.least, text.least)
+    further = [(times, _run_flops(config, more, text.least)) for times, more in image.further]
+    further += [(times, _run_flops(config, image.least, more)) for times, more in text.further]
+    return least + sum(times * (flops - least) for times, flops in further)
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """Layers of a transformer; of a locked one the last `unlocked` learn, and the others cost no backward."""
+
+    layers: int
+    unlocked: int = 0
+
+    @property
+    def least(self) -> _Depth:
+        return _Depth(min(self.layers, 1), min(self.unlocked, 1))
+
+    @property
+    def further(self) -> Iterator[tuple[int, _Depth]]:
+        """How many more there are of each kind, and what has one more of it than the least."""
+        learning = max(self.unlocked - 1, 0)
+        others = self.layers - self.least.layers - learning
+        if others:
+            yield others, _Depth(2, self.least.unlocked)
+        if learning:
+            yield learning, _Depth(2, 2)
 
 
 def cost_digest(objective: str, model: ModelConfig) -> str:
@@ -67,23 +89,26 @@ def cost_digest(objective: str, model: ModelConfig) -> str:
     return digest(repr((sorted(built.wants.items()), shapes)))
 
 
-def _depths(model: ModelConfig) -> tuple[int, int]:
-    """Layers of the two transformers; 0 for an image tower that is none."""
-    return model.image.layers[0] if model.image.kind == "vit" else 0, model.text.layers
+def _image_depth(config: Config) -> _Depth:
+    """0 layers for a tower that is no transformer of ours: it is counted whole."""
+    vit = config.model.image.kind == "vit"
+    return _Depth(config.model.image.layers[0], config.lock.image_unlocked_groups) if vit else _Depth(0)
 
 
-def _run_flops(config: Config, image: int, text: int) -> float:
+def _text_depth(config: Config) -> _Depth:
+    return _Depth(config.model.text.layers, config.lock.text_unlocked_layers)
+
+
+def _run_flops(config: Config, image: _Depth, text: _Depth) -> float:
     """Mean over training, with transformers of these depths."""
-    layers = (image,) if config.model.image.kind == "vit" else config.model.image.layers
-    model = replace(
-        config.model,
-        image=replace(config.model.image, layers=layers),
-        text=replace(config.model.text, layers=text),
-    )
+    model, lock = replace(config.model, text=replace(config.model.text, layers=text.layers)), config.lock
+    if model.image.kind == "vit":
+        model = replace(model, image=replace(model.image, layers=(image.layers,)))
+        lock = replace(lock, image_unlocked_groups=image.unlocked)
+    lock = replace(lock, text_unlocked_layers=text.unlocked)
+    config = replace(config, model=model, lock=lock)
     with _Blank():
-        trained = build_pretrainer(
-            replace(config, model=model), unlearned(config.data, model.text.context), fresh=False
-        )
+        trained = build_pretrainer(config, unlearned(config.data, model.text.context), fresh=False)
         starts = sorted({0.0, *(weight.start for weight in trained.weighted)})
         counts = [_counted(trained, start, model.text.context) for start in starts]
     shares = [end - start for start, end in zip(starts, [*starts[1:], 1.0], strict=True)]

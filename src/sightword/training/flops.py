@@ -24,7 +24,7 @@ def step_flops(model: Pretrainer, batch: Batch, progress: float, chunks: int) ->
     """Forward and backward of one step: matrix products and convolutions, a multiply-add counted as two.
 
     Counted on a copy of the model and a few rows, among them the longest captions (the text tower computes
-    as many tokens as the longest has), and scaled to the batch. Feature caching encodes the students twice,
+    as many tokens as the longest has), and scaled to the batch. Feature caching encodes what learns twice,
     which is added. The objectives' own pairwise products grow faster than the batch; at these widths they
     are below a thousandth and left out.
 
@@ -41,7 +41,7 @@ def step_flops(model: Pretrainer, batch: Batch, progress: float, chunks: int) ->
         _, backward = _counted(answer.total.backward)
         again = 0
         if chunks > 1:
-            again = _counted(lambda: probe.encode(few, progress, teachers=False))[1]
+            again = _counted(lambda: probe.encode(few, progress, still=False))[1]
     return (forward + backward + again) * len(batch.keys) / len(few.keys)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightword.config import Config, ImageTowerConfig, ModelConfig
 from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import Tokenizer
+from sightword.towers.adapters import plain
 from sightword.training.pretrainer import Encoders, Pretrainer
 from sightword.weights.foreign import Foreign
 from sightword.weights.sources import at_size, open_weights
@@ -65,7 +66,7 @@ def weights_of(config: Config) -> Foreign | None:
         return None
     if config.init_from:
         raise SightwordError("both --init-from and --pretrained are given; give one of them")
-    weights = open_weights(config.pretrained)
+    weights = open_weights(config.pretrained, config.model.image)
     agree(config.model, weights)
     return at_size(weights, config.model.image.size)
 
@@ -120,7 +121,7 @@ def start(encoders: Encoders, tokenizer: Tokenizer, weights: Foreign) -> None:
 
 def begun(model: Pretrainer, weights: Foreign) -> Begun:
     """What of the weights is in a model that `start` was given, and what of it is not."""
-    own = model.encoders.state_dict()
+    own = plain(model.encoders)
     loaded = own.keys() & weights.tensors.keys()
     heads = [name for name, objective in model.objectives.items() if _trains(objective)]
     return Begun(

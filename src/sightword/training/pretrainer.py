@@ -17,6 +17,7 @@ from sightword import masking
 from sightword.objectives.base import Objective
 from sightword.randomness import stream, uniform
 from sightword.towers.joint_space import JointSpace
+from sightword.towers.locking import encoding, keep_still, learns
 from sightword.towers.momentum import Follower
 from sightword.training.plan import EncodingPlan, Pass, make_plan
 from sightword.words import Batch, Encode, Encoded, Masking, Source, Teacher, Term, Words
@@ -98,17 +99,27 @@ class Pretrainer(nn.Module):
         """Encode and score one batch; `progress` is the share of training done."""
         return self.score(self.encode(batch, progress), batch, progress)
 
-    def encode(self, batch: Batch, progress: float = 1.0, teachers: bool = True) -> dict[Encode, Encoded]:
+    def train(self, mode: bool = True) -> Pretrainer:
+        """As every module's; what is locked stays in evaluation mode."""
+        super().train(mode)
+        keep_still(self)
+        return self
+
+    def learns(self, encode: Encode | Pass) -> bool:
+        """Whether a gradient can be sent back through what encodes this: no teacher, no locked tower."""
+        return encode.teacher is None and learns(self.encoders.towers[encode.tower])
+
+    def encode(self, batch: Batch, progress: float = 1.0, still: bool = True) -> dict[Encode, Encoded]:
         """Everything that the active objectives want, each distinct want once.
 
         Args:
             batch: rows (b, ...) of views and captions.
             progress: the share of training done, 0 to 1.
-            teachers: False leaves out what momentum teachers encode.
+            still: False leaves out what momentum teachers and locked towers encode.
         """
         encoded: dict[Encode, Encoded] = {}
         for one in self.plan(progress).passes:
-            if teachers or one.teacher is None:
+            if still or self.learns(one):
                 encoded.update(self._run(one, batch))
         return encoded
 
@@ -159,7 +170,9 @@ class Pretrainer(nn.Module):
         draws = getattr(self.encoders.towers[one.tower], "path_draws", 0)
         inputs = _inputs(one, batch, self._grid(one.tower), draws)
         if one.teacher is None:
-            answer = self.encoders.towers[one.tower](*inputs)
+            tower = self.encoders.towers[one.tower]
+            with encoding(tower):
+                answer = tower(*inputs)
         else:
             with torch.no_grad():
                 answer = self.teachers[self._teacher_names[one.tower, one.teacher]](*inputs)

@@ -25,6 +25,7 @@ from sightword.training.checks import check, total_steps
 from sightword.training.data import notes_of, own_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
 from sightword.training.feed import Steps
+from sightword.training.locked import said
 from sightword.training.optimizer import make_optimizer
 from sightword.training.plan import Timetable
 from sightword.training.pretrained import Begun, begun, weights_of
@@ -223,7 +224,10 @@ def _same_data(saved: Saved, data_hash: str) -> None:
 
 def _notes(session: Session) -> tuple[str, ...]:
     origin = session.origin.lines() if session.origin else ()
-    return (*origin, *notes_of(session.config.data, session.pairs, session.sight), *_mixing(session))
+    config, encoders = session.config, session.model.encoders
+    loaded = session.origin.loaded if session.origin else ("image tower",) if config.init_from else ()
+    held = said(config, encoders, loaded, session.fresh)
+    return (*origin, *held, *notes_of(config.data, session.pairs, session.sight), *_mixing(session))
 
 
 def _mixing(session: Session) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ the same weights whatever else they train.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,15 +19,16 @@ from sightword.objectives.grammar import Weighted as Wish
 from sightword.pairs.base import Pairs
 from sightword.pairs.words.captions import captions_of
 from sightword.pairs.words.tokenizer import ClipTokenizer, LearnedTokenizer, Tokenizer
-from sightword.randomness import stream
 from sightword.towers.build import build_image, build_text
 from sightword.towers.joint import JointTrunk
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.layer import recompute_blocks
 from sightword.training.disk import read_tensors
+from sightword.training.locked import hold
 from sightword.training.pretrained import start
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
 from sightword.training.saving.checkpoint import fit
+from sightword.training.seeding import seeded
 from sightword.weights.foreign import Foreign
 from sightword.words import Contrast, Source, Surroundings
 
@@ -150,20 +150,20 @@ def build_encoders(model: ModelConfig, tokenizer: Tokenizer, seed: int, has: Equ
     Raises:
         SightwordError: when the configuration contradicts itself.
     """
-    with _seeded(seed, "image tower"):
+    with seeded(seed, "image tower"):
         image = build_image(replace(model.image, mask_token=model.image.mask_token or has.patch_mask))
     towers: dict[str, torch.nn.Module] = {"image": image}
     joint = None
     if has.text:
         text = replace(model.text, mask_token=model.text.mask_token or has.word_mask)
-        with _seeded(seed, "text tower"):
+        with seeded(seed, "text tower"):
             words = build_text(text, vocab=tokenizer.vocab, pad=tokenizer.pad, eot=tokenizer.eot)
         towers["text"] = words
         if has.contrast is not None:
-            with _seeded(seed, "joint space"):
+            with seeded(seed, "joint space"):
                 joint = _joint_space(model, image.facts.width, words.facts.width, has.contrast)
     if has.trunk:
-        with _seeded(seed, "joint trunk"):
+        with seeded(seed, "joint trunk"):
             towers["joint"] = JointTrunk(image, tokenizer.vocab, model.text.context)
     return Encoders(towers, joint)
 
@@ -207,6 +207,7 @@ def build_pretrainer(
         start_from(encoders, Path(config.init_from))
     if weights is not None:
         start(encoders, tokenizer, weights)
+    hold(encoders, weighted, config)
     model = Pretrainer(encoders, weighted, config.optimizer.ema)
     if config.grad_checkpointing:
         recompute_blocks(model)
@@ -242,15 +243,8 @@ def parsed(config: Config) -> list[tuple[str, Wish]]:
 
 
 def _build_objective(wish: Wish, name: str, around: Surroundings, config: Config) -> Weighted:
-    with _seeded(config.seed, "objective", name):
+    with seeded(config.seed, "objective", name):
         objective = catalogue.build(wish, around)
     blind = all(want.caption is None for want in objective.wants.values())
     source: Source = "sight" if config.data.sight and blind else "pairs"
     return Weighted(name, objective, wish.weight, wish.start, source)
-
-
-@contextmanager
-def _seeded(seed: int, *purpose: object) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, *purpose))
-        yield

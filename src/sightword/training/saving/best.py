@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from sightword.config import Config
 from sightword.errors import SightwordError, unknown
+from sightword.towers.adapters import plain
 from sightword.training.disk import write_text
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import read_records
@@ -82,7 +83,7 @@ class Best:
         better = _number(score["value"]) > _number(known.get("value"))
         if better:
             known = {"score": _names(score)[0], **{key: score[key] for key in _KEPT}, **about}
-            tensors = {n: t.detach().to("cpu", copy=True) for n, t in encoders.state_dict().items()}
+            tensors = {n: t.detach().to("cpu", copy=True) for n, t in plain(encoders).items()}
             write_encoders(self._out / WEIGHTS, tensors, known)
             self._best = known
         note = {**known, "looks": self._looks, "looked_until": about["step"]}

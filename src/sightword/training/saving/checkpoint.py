@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from sightword.errors import SharedError, SightwordError
 from sightword.pieces.index import Entry, read_index
 from sightword.pieces.reading import MODEL
+from sightword.towers.adapters import plain
 from sightword.training.disk import sync, writing
 from sightword.training.optimizer import named_trainable
 from sightword.training.pretrainer import Encoders
@@ -110,8 +111,11 @@ def write(
 
 
 def save_encoders(out: Path, encoders: Encoders, about: Mapping[str, Any]) -> Path:
-    """`model.safetensors` of a run: the towers and the joint space alone, for use; replaced atomically."""
-    copies = {name: t.detach().to("cpu", copy=True) for name, t in encoders.state_dict().items()}
+    """`model.safetensors` of a run: the towers and the joint space alone, for use; replaced atomically.
+
+    Adapters are merged into the weights, so that whoever loads them needs none.
+    """
+    copies = {name: t.detach().to("cpu", copy=True) for name, t in plain(encoders).items()}
     return write_encoders(out / "model.safetensors", copies, about)
 
 

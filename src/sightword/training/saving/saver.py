@@ -26,6 +26,7 @@ from sightword.distributed import rank, world_size
 from sightword.errors import SharedError, SightwordError
 from sightword.pieces.index import read_index
 from sightword.pieces.reading import MODEL, read_whole
+from sightword.towers.adapters import factor_of, merge
 from sightword.training.pretrainer import Pretrainer
 from sightword.training.saving.checkpoint import folder_of, write, write_encoders
 from sightword.training.saving.staging import Staged, Staging
@@ -53,7 +54,8 @@ class Published:
 class _Job:
     staged: Staged
     state: Mapping[str, Any]
-    encoders: Mapping[str, str]  # names in model.safetensors, and in the checkpoint
+    encoders: Mapping[str, str]  # names in the encoders' state, and in the checkpoint
+    factor: float  # by which adapters among them count
     about: Mapping[str, Any]
     began: float
     blocked: float
@@ -102,7 +104,8 @@ class Saver:
         self.wait()
         staged = self._staging.take(model, optimizer)
         blocked = time.perf_counter() - began
-        job = _Job(staged, dict(state), _names(model), dict(about), began, blocked)
+        names, factor = _names(model), factor_of(model)
+        job = _Job(staged, dict(state), names, factor, dict(about), began, blocked)
         self._thread = threading.Thread(target=self._run, args=(job,), name="saver", daemon=True)
         self._thread.start()
         return folder_of(self._out, int(state["step"]))
@@ -160,7 +163,8 @@ class Saver:
         fault: list[str | None] = [None]
         if rank() == 0:
             try:
-                write_encoders(self._out / "model.safetensors", self._encoders(path, job), job.about)
+                tensors = merge(self._encoders(path, job), job.factor)
+                write_encoders(self._out / "model.safetensors", tensors, job.about)
             except SightwordError as error:
                 fault = [str(error)]
         if self._group is not None:

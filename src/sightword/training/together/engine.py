@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,9 +32,13 @@ class Engine:
         answer: Answer = self.model(batch, progress)
         return answer
 
+    def score_last(self, encoded: Mapping[Encode, Encoded], batch: Batch, progress: float) -> Answer:
+        """Score a batch of which nothing is to be encoded again: the backward pass is the step's last."""
+        return self.model.score(encoded, batch, progress)
+
     def encode_last(self, batch: Batch, progress: float) -> dict[Encode, Encoded]:
         """Encode a chunk whose backward pass is the step's last: it sends what was held back as well."""
-        return self.model.encode(batch, progress, teachers=False)
+        return self.model.encode(batch, progress, still=False)
 
     @contextmanager
     def holding_back(self) -> Iterator[None]:
@@ -61,8 +65,12 @@ class Replicated(Engine):
         answer: Answer = self.entry(self.model.forward, batch, progress)
         return answer
 
+    def score_last(self, encoded: Mapping[Encode, Encoded], batch: Batch, progress: float) -> Answer:
+        answer: Answer = self.entry(self.model.score, encoded, batch, progress)
+        return answer
+
     def encode_last(self, batch: Batch, progress: float) -> dict[Encode, Encoded]:
-        encodings: dict[Encode, Encoded] = self.entry(self.model.encode, batch, progress, teachers=False)
+        encodings: dict[Encode, Encoded] = self.entry(self.model.encode, batch, progress, still=False)
         return encodings
 
     @contextmanager
