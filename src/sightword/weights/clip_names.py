@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -65,8 +66,7 @@ def resnet(model: ModelConfig) -> list[Pair]:
     of zeros, which the projection leaves out again.
     """
     ours, last = "towers.image.", "attnpool.c_proj."
-    with torch.device("meta"):
-        names = list(build_image(model.image).state_dict())
+    names = resnet_names(model.image)
     if not model.project_image:
         return [same(ours + name, f"visual.{name}") for name in names]
     pairs = [same(ours + name, f"visual.{name}") for name in names if not name.startswith(last)]
@@ -74,6 +74,11 @@ def resnet(model: ModelConfig) -> list[Pair]:
     folded = (*(ours + part for part in parts), "joint.image.weight")
     rows = 16 * model.image.width
     return [*pairs, Pair(folded, tuple(f"visual.{part}" for part in parts), _filled(rows), _multiplied)]
+
+
+def resnet_names(image: ImageTowerConfig) -> list[str]:
+    """The tensors of a ResNet of either kind; they do not depend on its width, so a narrow one is asked."""
+    return list(build_image(replace(image, width=2, heads=1)).state_dict())
 
 
 def transformer(count: int, ours: str, theirs: str) -> list[Pair]:

@@ -94,13 +94,7 @@ def _vision(model: ModelConfig, folder: Path | None) -> Way:
     """`vision_cfg`, whether activations are QuickGELU, the way, and further files."""
     image, quick = model.image, model.text.activation == "quick_gelu"
     if image.kind == "modified-resnet" and image.norm == "batch":
-        size = {"image_size": image.size, "layers": list(image.layers), "width": image.width}
-        return (
-            {**size, "head_width": 32 * image.width // image.heads, "patch_size": None},
-            quick,
-            "open_clip",
-            {},
-        )
+        return _own_resnet(image), quick, "open_clip", {}
     if not model.project_image:
         raise SightwordError("open_clip holds a pooled feature without a projection only in SigLIP's form")
     if image.kind == "standard-resnet":
@@ -112,6 +106,11 @@ def _vision(model: ModelConfig, folder: Path | None) -> Way:
     if _is_its_own(image) and (image.activation == "quick_gelu") == quick:
         return _own_vit(image), quick, "open_clip", {}
     return _trunk(image, quick, folder)
+
+
+def _own_resnet(image: ImageTowerConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {"image_size": image.size, "layers": list(image.layers), "width": image.width}
+    return found | {"head_width": 32 * image.width // image.heads, "patch_size": None}
 
 
 def _is_its_own(image: ImageTowerConfig) -> bool:

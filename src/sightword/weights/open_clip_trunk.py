@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-
 from sightword.config import Activation, ImageTowerConfig, ModelConfig, Pool
 from sightword.errors import SightwordError
-from sightword.towers.build import build_image
-from sightword.weights import timm_names
+from sightword.weights import clip_names, timm_names
 from sightword.weights.clip_shapes import MEAN, STD, count, side_of, sized
 from sightword.weights.open_clip_told import FILE, demand
 from sightword.weights.plain_json import json_beside
@@ -38,8 +35,7 @@ def pairs(model: ModelConfig) -> list[Pair]:
     joint = same("joint.image.weight", "visual.head.proj.weight")
     if model.image.kind == "vit":
         return [*timm_names.vit(model.image, TRUNK), joint]
-    with torch.device("meta"):
-        names = list(build_image(model.image).state_dict())
+    names = clip_names.resnet_names(model.image)
     return [*(same(f"towers.image.{name}", TRUNK + name) for name in names), joint]
 
 
