@@ -139,7 +139,7 @@ def test_only_what_changed_is_encoded_again(
     assert (again.made.new, again.made.kept, encoded.since()) == (0, SQUARES, 0)
     assert again.vectors == first.vectors
     (folder / "001.png").unlink()
-    (folder / "002.png").write_bytes(picture(9)[0])
+    (folder / "002.png").write_bytes(picture(26)[0])
     os.utime(folder / "002.png", ns=(1, 1))
     (folder / "new.png").write_bytes(picture(1)[0])
     (folder / "003.txt").write_text("another caption")
@@ -349,9 +349,10 @@ def test_beyond_some_size_a_graph_is_searched_and_its_recall_told(
     search = Search(open_index(out), model)
     wanted = brute_force(model, folder, CAPTIONS[0])[0]
     assert search.text(CAPTIONS[0], 3)[0].score == pytest.approx(wanted[1], abs=1e-5)
-    folder_of(folder, 44)
+    (folder / "new.png").write_bytes(picture(41)[0])
     grown = indexed(folder, model, run, out, exact=10)
-    assert (grown.count, len(open_index(out).engine)) == (44, 44)
+    assert (grown.count, len(open_index(out).engine), grown.kind) == (41, 41, "hnsw")
+    assert Search(open_index(out), model).image(folder / "new.png", 1)[0].key == "new"
 
 
 def test_recall_is_measured_against_all() -> None:

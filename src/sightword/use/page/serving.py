@@ -54,6 +54,7 @@ class Served(ThreadingHTTPServer):
     """The server of one index."""
 
     daemon_threads = True
+    request_queue_size = 64  # a browser asks for many pictures at once
 
     def __init__(self, search: Search, port: int = 0, top: int = TOPS[0]) -> None:
         self.search, self.top, self.secret = search, top, secrets.token_urlsafe(16)
@@ -103,6 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One request. Nothing but GET and HEAD is answered."""
 
     server: Served
+    protocol_version = "HTTP/1.1"  # one connection for many pictures
     timeout = _PATIENCE
     server_version, sys_version = "sightword", ""
 
