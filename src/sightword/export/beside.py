@@ -11,7 +11,7 @@ import tokenizers
 from tokenizers import Regex, normalizers, processors
 
 from sightword.evaluation.cards import cards
-from sightword.pairs.words.tokenizer import Tokenizer
+from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer
 from sightword.training.model import Model
 from sightword.views.evaluation import Preparation
 
@@ -86,10 +86,17 @@ def complete(inner: tokenizers.Tokenizer, tokenizer: Tokenizer) -> None:
 
 
 def write_hugging_face_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """`write_tokenizer`, and the `tokenizer_config.json` by which transformers loads it."""
+    """`write_tokenizer`, and the `tokenizer_config.json` by which transformers loads it.
+
+    transformers makes a special token of what pads, which in CLIP's is a word: there the end pads, as it does
+    in transformers' own. A causal text tower that pools the first end does not feel it.
+    """
     write_tokenizer(tokenizer, folder)
     inner = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
-    named = {"bos_token": tokenizer.sot, "eos_token": tokenizer.eot, "pad_token": tokenizer.pad}
+    pad = tokenizer.eot if isinstance(tokenizer, ClipTokenizer) else tokenizer.pad
+    inner.enable_padding(length=tokenizer.context, pad_id=pad, pad_token=_name(inner, pad))
+    inner.save(str(folder / TOKENIZER))
+    named = {"bos_token": tokenizer.sot, "eos_token": tokenizer.eot, "pad_token": pad}
     names = {name: _name(inner, id) for name, id in named.items() if id is not None}
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": tokenizer.context}
     write_json(folder / TOKENIZER_CONFIG, {**about, **names, "padding_side": "right"})

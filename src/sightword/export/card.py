@@ -55,8 +55,8 @@ def write(folder: Path, model: Model, target: Target, facts: Facts) -> None:
 
 def _front(model: Model, target: Target, facts: Facts) -> str:
     """YAML, whose strings are written as JSON's: every one is valid."""
-    task = "zero-shot-image-classification" if model.has_text and not target.pictures_alone else None
-    tags = ["sightword", "vision", *(["clip"] if model.has_text else []), target.name]
+    task = "zero-shot-image-classification" if not target.alone(model) else None
+    tags = ["sightword", "vision", *([] if target.alone(model) else ["clip"]), target.name]
     lines = [
         f"license: {json.dumps(facts.licence or UNKNOWN)}",
         f"library_name: {json.dumps(target.library)}",

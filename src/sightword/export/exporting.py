@@ -18,6 +18,8 @@ from rich.console import Console
 from sightword.errors import SightwordError
 from sightword.export import card, notices
 from sightword.export.agreement import Agreement, compare, take_sample
+from sightword.export.own_folder import OwnFolder
+from sightword.export.own_names import left_out
 from sightword.export.target import Loaded, Target, UnloadableError, version_of
 from sightword.export.targets import TARGETS, find
 from sightword.training.model import Model, load_model, place_of_scores
@@ -30,18 +32,21 @@ RECORD = "export.json"
 class Exported:
     """What came of it.
 
+    told: what a user must know of how the model is held.
     by: who loaded the folder to compare it.
     unchecked: why the library that it is for did not load it; "" when it did.
     """
 
     target: str
     out: Path
+    told: tuple[str, ...]
     by: str
     unchecked: str
     agreement: tuple[Agreement, ...]
 
     def lines(self) -> Iterator[str]:
         """For people: what was compared, and where the folder lies."""
+        yield from (f"note: {line}" for line in self.told)
         yield from self.checked()
         yield str(self.out)
 
@@ -92,7 +97,7 @@ def export_model(model: Model, target: Target, place: Path, scores: Path, licenc
         agreement = tuple(compare(model, loaded, take_sample(model.preparation)))
         _demand_agreement(target, loaded, agreement)
         target.settle(folder, place)
-        done = Exported(target.name, place, loaded.by, unchecked, agreement)
+        done = Exported(target.name, place, _told(target, model), loaded.by, unchecked, agreement)
         noticed = notices.write(model, folder)
         facts = card.Facts(scores, place, licence, list(done.checked()), noticed)
         card.write(folder, model, target, facts)
@@ -115,6 +120,12 @@ def _demand_fit(target: Target, model: Model) -> None:
         raise SightwordError(
             f"'{model.name}' cannot be exported to {target.name}: {why}; use --to {' or '.join(others)}"
         )
+
+
+def _told(target: Target, model: Model) -> tuple[str, ...]:
+    left = [] if isinstance(target, OwnFolder) else left_out(model)
+    parts = [f"left out: {', '.join(left)}, which features do not hang on"] if left else []
+    return tuple(part for part in (target.told(model), *parts) if part)
 
 
 def _load(target: Target, model: Model, folder: Path) -> tuple[Loaded, str]:
@@ -147,6 +158,7 @@ def _write_record(folder: Path, model: Model, target: Target, done: Exported, li
         "agreement": [one.record() for one in done.agreement],
         "loaded_by": done.by,
         "unchecked": done.unchecked,
+        "told": list(done.told),
         "licence": licence,
         "files": {str(path.relative_to(folder)): file_digest(path) for path in files},
         "versions": {name: found for name in ("torch", *target.packages) if (found := version_of(name))},

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sightword.export import beside
+from sightword.export.own_names import tensors_of
+from sightword.export.prepared import through
 from sightword.export.reading_back import read_back
 from sightword.export.target import Loaded, Target, library, version_of
 from sightword.pairs.words.tokenizer import ClipTokenizer
 from sightword.training.model import Model
+from sightword.weights import open_clip_siglip
 from sightword.weights.open_clip_export import Expressed, expressed, reason_against
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
@@ -33,16 +33,20 @@ class OpenClip(Target):
     def refuses(self, model: Model) -> str:
         if not model.has_text:
             return "open_clip holds pairs of encoders, and this one sees pictures alone"
-        return reason_against(model.config.model, model.tokenizer, _biased(model), Path()) or ""
+        as_siglip = open_clip_siglip.why_not(model.config.model, model.tokenizer)
+        as_clip = reason_against(model.config.model, model.tokenizer, _biased(model), Path())
+        if as_siglip is None or as_clip is None:
+            return ""
+        return as_siglip if model.config.model.text.attention == "padding-too" else as_clip
 
     def write(self, model: Model, folder: Path) -> None:
         said = _said(model, folder)
         config = {"model_cfg": said.model_cfg, "preprocess_cfg": said.preprocess_cfg}
         beside.write_json(folder / CONFIG, config)
-        tensors = said.table.outward(model.encoders.state_dict())
+        tensors = said.table.outward(tensors_of(model))
         save_file(tensors, folder / WEIGHTS, {"format": "pt"})
         for name, content in said.beside.items():
-            beside.write_json(folder / name, content)
+            beside.write_json(folder / name, {"num_classes": 0, **content})  # else transformers trips over it
         if not isinstance(model.tokenizer, ClipTokenizer):
             beside.write_hugging_face_tokenizer(model.tokenizer, folder)
         beside.write_templates(folder)
@@ -53,7 +57,7 @@ class OpenClip(Target):
         words, net = open_clip.get_tokenizer(f"{_LOCAL}{folder}"), net.eval()
 
         def image(pictures: Tensor) -> Tensor:
-            return net.encode_image(as_pil(pictures, prepare), normalize=True)
+            return net.encode_image(through(pictures, prepare), normalize=True)
 
         def text(sentences: Sequence[str]) -> Tensor:
             return net.encode_text(words(list(sentences)), normalize=True)
@@ -73,8 +77,8 @@ class OpenClip(Target):
     def use(self, place: Path) -> str:
         return (
             "import open_clip\n\n"
-            f'model, _, preprocess = open_clip.create_model_and_transforms("{_LOCAL}{place}")\n'
-            f'tokenizer = open_clip.get_tokenizer("{_LOCAL}{place}")'
+            f'model, _, preprocess = open_clip.create_model_and_transforms("{_LOCAL}{place.name}")\n'
+            f'tokenizer = open_clip.get_tokenizer("{_LOCAL}{place.name}")'
         )
 
     def describe(self, model: Model) -> str:
@@ -88,12 +92,13 @@ class OpenClip(Target):
         return text
 
 
-def as_pil(pictures: Tensor, prepare: Any) -> Tensor:
-    """Prepared pictures through a library's own preprocessing, which need not resize them any more."""
-    return torch.stack([prepare(Image.fromarray(one)) for one in pictures.permute(0, 2, 3, 1).numpy()])
-
-
 def _said(model: Model, folder: Path) -> Expressed:
+    """As open_clip's SigLIP, or as its CLIP."""
+    kind, words = model.config.model, model.tokenizer
+    if open_clip_siglip.why_not(kind, words) is None:
+        config = open_clip_siglip.config_of(kind, words, "this folder")
+        table = open_clip_siglip.table(kind)
+        return Expressed("open_clip's SigLIP", config["model_cfg"], config["preprocess_cfg"], table)
     return expressed(model.config.model, model.tokenizer, _biased(model), folder)
 
 

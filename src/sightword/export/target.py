@@ -46,13 +46,11 @@ class Target(ABC):
         name: what `--to` calls it.
         library: for whom it is, in the words of a model card's `library_name`.
         packages: whose versions are written down beside it.
-        pictures_alone: whether the text tower stays behind.
     """
 
     name: ClassVar[str]
     library: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
-    pictures_alone: ClassVar[bool] = False
 
     @abstractmethod
     def refuses(self, model: Model) -> str:
@@ -80,6 +78,14 @@ class Target(ABC):
 
     def settle(self, folder: Path, place: Path) -> None:  # noqa: B027  most forms have nothing to settle
         """Called when all agrees: a form that names its own place names the one it will be moved to."""
+
+    def alone(self, model: Model) -> bool:
+        """Whether only the image tower is exported."""
+        return not model.has_text
+
+    def told(self, model: Model) -> str:
+        """What a user must know of how the model is held; "" for nothing."""
+        return ""
 
     @abstractmethod
     def use(self, place: Path) -> str:

@@ -7,8 +7,10 @@ from sightword.export.onnx_files import Onnx
 from sightword.export.open_clip_folder import OpenClip
 from sightword.export.own_folder import OwnFolder
 from sightword.export.target import Target
+from sightword.export.timm_folder import Timm
+from sightword.export.transformers_folder import Transformers
 
-TARGETS: tuple[Target, ...] = (OpenClip(), Onnx(), OwnFolder())
+TARGETS: tuple[Target, ...] = (OpenClip(), Transformers(), Timm(), Onnx(), OwnFolder())
 
 
 def find(name: str) -> Target:
