@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from sightword.config import Config, DataConfig, ModelConfig, to_toml
 from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import LearnedTokenizer
 from sightword.training.setup import Equipment, build_encoders
-from sightword.weights import families
+from sightword.weights import families, hf_clip
 from sightword.weights.sources import at_size, files_of, open_weights
 from sightword.words import Contrast
 
@@ -85,6 +86,64 @@ def test_a_config_that_is_not_the_weights_takes_no_memory(
     with pytest.raises(SightwordError, match=message) as found:
         open_weights(described(tmp_path / "w", **changes))
     assert "\n" not in str(found.value)
+
+
+ODD = (
+    None,
+    "",
+    "gelu",
+    "512",
+    [],
+    [1, 2],
+    {},
+    {"a": 1},
+    True,
+    -1,
+    0,
+    3,
+    0.5,
+    10**6,
+    10**30,
+    1e308,
+    float("nan"),
+)
+
+
+def replaced(found: Any, chance: random.Random) -> Any:
+    """A json with one of its values, anywhere, replaced by an odd one, or one key gone."""
+    if not isinstance(found, dict) or not found or chance.random() < 0.1:
+        return chance.choice(ODD)
+    name = chance.choice(sorted(found))
+    if chance.random() < 0.1:
+        return {key: value for key, value in found.items() if key != name}
+    return found | {name: replaced(found[name], chance)}
+
+
+def test_odd_descriptions_of_a_known_library_are_read_or_refused(tmp_path: Path) -> None:
+    """Hugging Face's CLIP, tiny, with odd values in its config.json."""
+    folder, chance = tmp_path / "hf", random.Random(0)
+    folder.mkdir()
+    image = replace(elsewhere.VIT, heads=2, eps=1e-5, activation="quick_gelu")
+    model = replace(elsewhere.MODEL, image=image, text=replace(elsewhere.TEXT, eps=1e-5))
+    theirs = hf_clip.table(model).outward(elsewhere.encoders(model).state_dict())
+    save_file({n: t.contiguous() for n, t in theirs.items()}, folder / "model.safetensors")
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 64, "num_attention_heads": 2}
+    vision = {"hidden_size": 24, "num_hidden_layers": 1, "intermediate_size": 96, "num_attention_heads": 2}
+    whole = {
+        "text_config": text | {"max_position_embeddings": 12, "hidden_act": "quick_gelu"},
+        "vision_config": vision | {"image_size": 16, "patch_size": 4, "hidden_act": "quick_gelu"},
+        "model_type": "clip",
+    }
+    refusals = 0
+    (folder / "config.json").write_text(json.dumps(whole))
+    assert open_weights(folder).model.image.heads == 2
+    for _ in range(60):
+        (folder / "config.json").write_text(json.dumps(replaced(whole, chance)))
+        try:
+            open_weights(folder)
+        except SightwordError as error:
+            refusals += "\n" not in str(error)
+    assert 15 < refusals < 60
 
 
 def own_run(out: Path, text: bool = True, masks: bool = False) -> Path:

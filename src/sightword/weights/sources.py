@@ -18,7 +18,7 @@ from sightword.towers.positions import resized
 from sightword.weights.families import recognised
 from sightword.weights.folders import laid_out
 from sightword.weights.foreign import Foreign
-from sightword.weights.reading import read
+from sightword.weights.reading import Read, read
 from sightword.words import Contrast
 
 IMAGE, TEXT, JOINT = "towers.image.", "towers.text.", "joint."
@@ -38,7 +38,7 @@ def open_weights(path: str | Path, like: ImageTowerConfig | None = None) -> Fore
         SightwordError: when they cannot be read, are of no known family, or not of the model that they say.
     """
     found = replace(read(path), like=like)
-    foreign = recognised(found)
+    foreign = _recognised(found)
     notes = (*(note for note in found.notes if note not in foreign.notes), *foreign.notes)
     _demand_whole(foreign)
     return replace(foreign, notes=notes)
@@ -76,6 +76,18 @@ def at_size(foreign: Foreign, size: int) -> Foreign:
                 f" pictures have {size} pixels here, and had {old.size}"
             )
     return replace(foreign, model=replace(foreign.model, image=image), tensors=tensors, notes=tuple(notes))
+
+
+def _recognised(found: Read) -> Foreign:
+    """What a family makes of it. What it did not foresee in a stranger's json is an error of the json."""
+    try:
+        return recognised(found)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0][:200]
+        raise SightwordError(
+            f"the weights in '{found.where}' and what describes them do not go together ({said}); fetch both"
+            " again from one place"
+        ) from error
 
 
 def _demand_whole(foreign: Foreign) -> None:
