@@ -15,6 +15,7 @@ from sightword.export.agreement import LIMIT
 from sightword.export.exporting import RECORD, export, export_model
 from sightword.export.own_folder import OwnFolder
 from sightword.export.target import Loaded, UnloadableError
+from sightword.export.targets import find
 from sightword.training.model import Model
 
 
@@ -40,6 +41,15 @@ class Foreign(OwnFolder):
 
     def loaded(self, model: Model, folder: Path) -> Loaded:
         raise UnloadableError("no such library (it was never written)")
+
+
+class Breaking(OwnFolder):
+    """Its library is here and cannot take the folder."""
+
+    name = "breaking"
+
+    def loaded(self, model: Model, folder: Path) -> Loaded:
+        raise ValueError("no such\nkey")
 
 
 @pytest.fixture
@@ -76,6 +86,17 @@ def test_a_model_of_pictures_alone(tmp_path: Path) -> None:
     assert "image-feature-extraction" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_weights_from_elsewhere_become_another_form(tmp_path: Path) -> None:
+    """Ours as timm's, and timm's as our own folder again."""
+    model = model_of(text=None)
+    place = export_model(model, find("timm"), tmp_path / "timm", tmp_path).out
+    done = export(place, "safetensors", tmp_path / "own")
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    again = loaded(done.out)
+    torch.testing.assert_close(again.encode_image(images), model.encode_image(images), atol=1e-5, rtol=0)
+    assert "these weights come from elsewhere (timm)" in (done.out / "README.md").read_text()
+
+
 def test_what_is_not_the_model_is_not_left(tmp_path: Path) -> None:
     with pytest.raises(SightwordError, match=r"features differ, 13 pictures: max-abs .*nothing was written"):
         export_model(model_of(), Torn(), tmp_path / "out", tmp_path)
@@ -99,6 +120,12 @@ def test_without_its_library_the_folder_is_read_back_and_that_is_told(tmp_path: 
         json.loads((done.out / RECORD).read_text())["unchecked"] == "no such library (it was never written)"
     )
     assert "note: no such library" in (done.out / "README.md").read_text()
+
+
+def test_a_library_that_cannot_take_the_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SightwordError, match=r"cannot be loaded by its library \(no such key\); nothing was"):
+        export_model(model_of(), Breaking(), tmp_path / "out", tmp_path)
+    assert left(tmp_path) == []
 
 
 def test_a_form_that_cannot_hold_the_model_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ class Export:
 
     sightword export runs/slip --to open_clip
     sightword export runs/slip --to onnx --licence apache-2.0 --out slip-onnx
+    sightword export openai/ViT-B-32.pt --to hf --out clip-hf
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
-    """the directory of a run, or a file of weights there"""
+    """the directory of a run, a file of weights there, or weights from elsewhere"""
     to: Annotated[str, arg(metavar="open_clip|hf|timm|onnx|safetensors")]
     """for whom: open_clip, transformers, timm, ONNX Runtime, or sightword without the rest of the run"""
     out: Annotated[str, arg(metavar="DIR")] = ""

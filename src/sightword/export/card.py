@@ -88,7 +88,8 @@ def _millions(model: Model, tower: str) -> str:
 
 def _training(model: Model) -> str:
     if not model.samples:
-        return "## Training\n\nNothing is known of it: these weights come from elsewhere."
+        whose = f" ({model.family})" if model.family else ""
+        return f"## Training\n\nNothing is known of it: these weights come from elsewhere{whose}."
     config = model.config
     rows = {
         "data": f"`{config.data.path}`, captions `{config.data.captions}`",

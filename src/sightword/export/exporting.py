@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from sightword.export import card, notices
 from sightword.export.agreement import Agreement, compare, take_sample
 from sightword.export.own_folder import OwnFolder
 from sightword.export.own_names import left_out
-from sightword.export.target import Loaded, Target, UnloadableError, version_of
+from sightword.export.target import Target, UnloadableError, version_of
 from sightword.export.targets import TARGETS, find
 from sightword.training.model import Model, load_model, place_of_scores
 from sightword.training.records import code_version, file_digest
@@ -47,18 +47,14 @@ class Exported:
     def lines(self) -> Iterator[str]:
         """For people: what was compared, and where the folder lies."""
         yield from (f"note: {line}" for line in self.told)
-        yield from self.checked()
-        yield str(self.out)
-
-    def checked(self) -> Iterator[str]:
-        """What was compared."""
         yield from (f"{one.line()}, loaded by {self.by}" for one in self.agreement)
         if self.unchecked:
             yield f"note: {self.unchecked}; {self.by} read the folder back instead"
+        yield str(self.out)
 
 
 def export(run: str | Path, to: str, out: Path | None = None, licence: str = "") -> Exported:
-    """Export a run, or one of its files of weights, and verify it.
+    """Export a run, one of its files of weights, or weights from elsewhere, and verify it.
 
     Args:
         run: what `load_model` takes.
@@ -93,13 +89,11 @@ def export_model(model: Model, target: Target, place: Path, scores: Path, licenc
     _demand_fit(target, model)
     with _aside(place) as folder, Console(stderr=True).status(f"export {model.name} to {target.name}"):
         target.write(model, folder)
-        loaded, unchecked = _load(target, model, folder)
-        agreement = tuple(compare(model, loaded, take_sample(model.preparation)))
-        _demand_agreement(target, loaded, agreement)
+        by, unchecked, agreement = _verified(target, model, folder)
         target.settle(folder, place)
-        done = Exported(target.name, place, _told(target, model), loaded.by, unchecked, agreement)
-        noticed = notices.write(model, folder)
-        facts = card.Facts(scores, place, licence, list(done.checked()), noticed)
+        done = Exported(target.name, place, _told(target, model), by, unchecked, agreement)
+        *said, _ = done.lines()
+        facts = card.Facts(scores, place, licence, said, notices.write(model, folder))
         card.write(folder, model, target, facts)
         _write_record(folder, model, target, done, licence)
         _put(folder, place)
@@ -125,23 +119,32 @@ def _demand_fit(target: Target, model: Model) -> None:
 def _told(target: Target, model: Model) -> tuple[str, ...]:
     left = [] if isinstance(target, OwnFolder) else left_out(model)
     parts = [f"left out: {', '.join(left)}, which features do not hang on"] if left else []
-    return tuple(part for part in (target.told(model), *parts) if part)
+    return tuple(part for part in (*model.notes, target.told(model), *parts) if part)
 
 
-def _load(target: Target, model: Model, folder: Path) -> tuple[Loaded, str]:
+def _verified(target: Target, model: Model, folder: Path) -> tuple[str, str, tuple[Agreement, ...]]:
+    """Who loaded the folder, why not the library that it is for, and what was compared."""
+    sample = take_sample(model.preparation)
     try:
-        return target.loaded(model, folder), ""
-    except UnloadableError as error:
-        return target.reread(model, folder), str(error)
-
-
-def _demand_agreement(target: Target, loaded: Loaded, agreement: Sequence[Agreement]) -> None:
+        loaded, unchecked = target.loaded(model, folder), ""
+        agreement = tuple(compare(model, loaded, sample))
+    except (UnloadableError, ImportError) as error:
+        loaded, unchecked = target.reread(model, folder), " ".join(str(error).split())
+        agreement = tuple(compare(model, loaded, sample))
+    except SightwordError:
+        raise
+    except Exception as error:  # whatever a library raises at a folder that it cannot take
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise SightwordError(
+            f"the export to {target.name} cannot be loaded by its library ({why}); nothing was written"
+        ) from error
     wrong = [one.line() for one in agreement if not one.holds]
     if wrong:
         raise SightwordError(
             f"the export to {target.name} is not the model: loaded by {loaded.by}, features differ,"
             f" {'; '.join(wrong)}; nothing was written"
         )
+    return loaded.by, unchecked, agreement
 
 
 def _write_record(folder: Path, model: Model, target: Target, done: Exported, licence: str) -> None:

@@ -34,7 +34,7 @@ def of_data(place: str) -> list[str]:
     """What lies beside some pairs: a file of notices, or of the embedded demo what its samples say."""
     if place == "demo":
         return [_of_demo()]
-    if is_address(place):
+    if not place or is_address(place):
         return []
     given = Path(place)
     folder = given if given.is_dir() else given.parent

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import sightword
 from sightword.config import to_toml
+from sightword.export.reading_back import read_back
 from sightword.export.target import Loaded, Target
-from sightword.training.model import Model, load_model
+from sightword.training.model import Model
 from sightword.training.saving.checkpoint import save_encoders
 
 
@@ -31,19 +31,14 @@ class OwnFolder(Target):
         model.tokenizer.save(folder / "tokenizer.json")
 
     def loaded(self, model: Model, folder: Path) -> Loaded:
-        again = load_model(folder, "cpu")
-        by = f"sightword {sightword.__version__}"
-        if model.has_text:
-            return Loaded(by, lambda images: again.encode_image(images, project=True), again.encode_text)
-        return Loaded(by, again.encode_image, pooled=True)
+        return read_back(folder)
 
     def reread(self, model: Model, folder: Path) -> Loaded:
-        return self.loaded(model, folder)
+        return read_back(folder)
 
     def use(self, place: Path) -> str:
         return (
             "import sightword\n\n"
             f'model = sightword.load("{place.name}")\n'
-            "pictures = model.preparation([rgb_array])  # bytes, rows x columns x 3\n"
-            "model.encode_image(pictures)"
+            'model.encode_image(["one.jpg", "two.png"])'
         )
