@@ -64,25 +64,34 @@ class Findings:
         """Whether the reference is but the stand-in."""
         return self.asked.reference == ("demo",)
 
+    def title(self) -> str:
+        """What came out, in a few words."""
+        if self.chosen.alpha == 0:
+            return "Nothing was gained: adapted/ holds the weights as they were"
+        own, fell = self._own(), [one for one in self.reference if is_shown(one) and one.difference.value < 0]
+        ways = {True: "Better on your test pairs", False: "Worse on your test pairs"}
+        won = ways[own.difference.value > 0] if is_shown(own) else "No gain is shown on your test pairs"
+        lost = (
+            f"{len(fell)} of {len(self.reference)} reference numbers fell"
+            if fell
+            else "no loss is shown elsewhere"
+        )
+        return f"{won}; {lost}"
+
     def verdict(self) -> str:
-        """One sentence or two: what was gained, and what was lost."""
+        """The same with its numbers."""
         if self.chosen.alpha == 0:
             return (
-                "Nothing was gained: by the validation pairs no mixture within the tolerance is better than"
-                " the"
-                " weights before, so adapted/ holds those."
+                f"{self.title()}. By the validation pairs no mixture within the tolerance is better than the"
+                " weights before."
             )
-        own = next(one for one in self.own if one.task == "retrieval")
-        gained = f"{said(own)} on your test pairs"
-        lost = [one for one in self.reference if is_shown(one) and one.difference.value < 0]
-        won = [one for one in self.reference if is_shown(one) and one.difference.value > 0]
-        parts = [f"{_place(one)}: {said(one)}" for one in (*lost, *won)]
-        rest = len(self.reference) - len(parts)
-        if rest:
-            parts.append(f"no change shown in {rest} of {len(self.reference)} numbers")
-        way = "Better" if own.difference.value > 0 else "Worse"
-        word = way if is_shown(own) else "No gain shown"
-        return f"{word}: {gained}. Reference: {'; '.join(parts)}."
+        clear = [f"{_place(one)}: {said(one)}" for one in self.reference if is_shown(one)]
+        rest = len(self.reference) - len(clear)
+        clear += [f"no change shown in {rest} of {len(self.reference)} numbers"] if rest else []
+        return f"{self.title()}. Test pairs: {said(self._own())}. Reference: {'; '.join(clear)}."
+
+    def _own(self) -> Difference:
+        return next(one for one in self.own if one.task == "retrieval")
 
 
 def gather(asked: Asked, out: Path, points: Sequence[Point]) -> Findings:

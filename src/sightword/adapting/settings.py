@@ -2,8 +2,9 @@
 
 The numbers are those with which CLIP's own weights were fine-tuned: FLYP's, by their own loss (arXiv
 2212.00638, released commands), and WiSE-FT's (arXiv 2109.01903, released commands): AdamW, learning rate 1e-5
-to 3e-5, weight decay 0.1, 500 steps of warm-up and a cosine to zero; batches of 256 for small sets and 512 for
-ImageNet; 10 epochs of ImageNet, 20 of middling sets and 100 of 3 to 8 thousand pictures.
+to 3e-5, weight decay 0.1, 500 steps of warm-up and a cosine to zero; batches of 256 for small sets, of 512
+for ImageNet; 10 epochs of that, 20 of middling sets and 100 of 3 to 8 thousand pictures. Those for a few
+hundred pairs are CLIP-LoRA's (arXiv 2405.18541, released code): rank 2, alpha 1, learning rate 2e-4.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ FEWEST, MOST, STEPS = 10, 100, 1000  # epochs of the largest and smallest sets, 
 WARM_STEPS, WARM_SHARE = 500, 0.1
 LOOKS = 20  # at the validation pairs, at most
 OWN = "sightword"  # the family of our own runs' weights
+FEW, RANK, ALPHA, LORA_LR = 1000, 2, 1.0, 2e-4  # pairs below which adapters learn instead of the weights
 _BATCH = (
     "pictures are told from each other within a batch: as large as leaves four steps in an epoch, 256 at most"
     " (FLYP's for small sets)"
@@ -35,6 +38,11 @@ _EPOCHS = (
     " by validation is kept, so too many cost time alone"
 )
 _WARM = "500 as FLYP and WiSE-FT, but a tenth of training at most"
+_LORA = f"under {FEW:,} pairs whole weights learn them by heart; low-rank adapters learn instead (CLIP-LoRA)"
+_LORA_RATE = "CLIP-LoRA's: adapters begin at nothing, and take a larger rate than weights"
+_NO_LORA = (
+    f"under {FEW:,} pairs low-rank adapters could learn instead; they need: pip install 'sightword[lora]'"
+)
 _LOSS = (
     "the loss that the weights learned by: fine-tuning by it beat others (FLYP). Whether a term like simclr"
     " adds to it when adapting is not known: sightword study measures it on your pairs"
@@ -115,7 +123,10 @@ def _suggested(known: Known, given: Mapping[str, Any]) -> Iterator[Setting]:
     epochs = float(given.get("epochs", min(MOST, max(FEWEST, math.ceil(STEPS / each)))))
     steps = int(given.get("steps", 0)) or math.ceil(epochs * each)
     yield _objective(known.weights)
-    yield _rate(known.lr)
+    yield from _adapters(known)
+    unasked = next((one.value for one in _adapters(known) if one.name == "lora.rank"), "0")
+    adapters = int(given.get("lora.rank", unasked)) > 0
+    yield Setting("optimizer.lr", f"{LORA_LR:g}", _LORA_RATE) if adapters else _rate(known.lr)
     yield Setting("batch_size", str(batch_unasked(known.pairs)), _BATCH)
     yield Setting("epochs", f"{epochs:g}", f"{steps:,} steps; {_EPOCHS}")
     warm = min(WARM_SHARE, WARM_STEPS / max(1, steps))
@@ -128,6 +139,17 @@ def _suggested(known: Known, given: Mapping[str, Any]) -> Iterator[Setting]:
 def _objective(weights: Foreign) -> Setting:
     word = "siglip" if BIAS in weights.tensors else "clip"
     return Setting("objective", word, _LOSS)
+
+
+def _adapters(known: Known) -> Iterator[Setting]:
+    """Of the vision transformers of others alone, which CLIP-LoRA was tried on."""
+    if known.pairs >= FEW or known.weights.family == OWN or known.weights.model.image.kind != "vit":
+        return
+    if find_spec("peft") is None:
+        yield Setting("lora.rank", "0", _NO_LORA)
+        return
+    yield Setting("lora.rank", str(RANK), _LORA)
+    yield Setting("lora.alpha", f"{ALPHA:g}", "CLIP-LoRA's")
 
 
 def _rate(own: float | None) -> Setting:

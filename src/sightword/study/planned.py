@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sightword.errors import SightwordError
 from sightword.planning.devices import Device
@@ -168,6 +168,7 @@ def plan(
     return Planned(tuple(rows.values()), at_once, wall, basis, need, shutil.disk_usage(_there(out)).free)
 
 
+@runtime_checkable
 class Costly(Protocol):
     """What takes hours, and bytes of a disk that has so many free."""
 

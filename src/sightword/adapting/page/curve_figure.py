@@ -12,7 +12,7 @@ from sightword.report.plots import BOTTOM, LEFT, RIGHT, TALL, TOP, Field, Scale,
 
 OWN = Axis("your validation pairs, retrieval", lambda value: f"{100 * value:.3g}{phrases.THIN}%")
 REFERENCE = Axis("reference, mean of its sets", lambda value: f"{100 * value:.3g}{phrases.THIN}%")
-_AWAY = 13.0  # of a name from its mark
+_EDGE = 0.2  # of the axis, where names begin or end at their marks
 TITLE = "Your pairs against the reference, from the weights before (alpha 0) to those after (alpha 1)"
 
 
@@ -26,7 +26,7 @@ def curve_figure(points: Sequence[Point], chosen: Point, tolerance: float) -> Ma
     """
     ends = [end for p in _widest(points, chosen) for end in (p.own.low, p.own.high)]
     across = padded([p.reference.value for p in points], 0.12)
-    up = padded([*(p.own.value for p in points), *ends])
+    up = padded([*(p.own.value for p in points), *ends], 0.12)
     x, y = Scale(*across, LEFT, WIDTH - RIGHT), Scale(*up, TALL - BOTTOM, TOP)
     area = Field(x, y, REFERENCE, OWN)
     line = curve(area, [p.reference.value for p in points], [p.own.value for p in points], 0)
@@ -51,19 +51,19 @@ def _mark(area: Field, point: Point, chosen: bool, allowed: bool) -> Markup:
 
 
 def _names(area: Field, points: Sequence[Point], chosen: Point) -> Markup:
-    """Of the ends and of the chosen one."""
-    shown = [p for p in _widest(points, chosen) if p != chosen]
-    names = [_name(area, p, f"alpha {p.alpha:g}") for p in shown]
-    return join([*names, _name(area, chosen, f"chosen: alpha {chosen.alpha:g}")])
-
-
-def _name(area: Field, point: Point, name: str) -> Markup:
-    x, y = area.x.at(point.reference.value), area.y.at(point.own.value)
-    left = x > (area.x.start + area.x.stop) / 2
-    x += -_AWAY if left else _AWAY
-    return tag(
-        "text", name, x=f"{x:.1f}", y=f"{y - 6:.1f}", text_anchor="end" if left else "start", class_="said"
+    """Above the interval of the chosen one, and below those of the ends, where no line runs."""
+    ends = [point for point in _widest(points, chosen) if point != chosen]
+    names = [_name(area, one, f"alpha {one.alpha:g}", area.y.at(one.own.low) + 14) for one in ends]
+    return join(
+        [*names, _name(area, chosen, f"chosen: alpha {chosen.alpha:g}", area.y.at(chosen.own.high) - 6)]
     )
+
+
+def _name(area: Field, point: Point, name: str, up: float) -> Markup:
+    at = area.x.at(point.reference.value)
+    share = (at - area.x.start) / (area.x.stop - area.x.start)
+    anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
+    return tag("text", name, x=f"{at:.1f}", y=f"{up:.1f}", text_anchor=anchor, class_="said")
 
 
 def _widest(points: Sequence[Point], chosen: Point) -> list[Point]:

@@ -24,7 +24,7 @@ def write_page(findings: Findings, out: Path) -> Path:
 
 def render(findings: Findings) -> Markup:
     """The whole page."""
-    made, title = parts(findings), findings.verdict()
+    made, title = parts(findings), findings.title()
     links = (tag("a", part.title, href=f"#{part.anchor}") for part in made if part.body)
     header = tag(
         "header",
@@ -43,8 +43,9 @@ def _lede(findings: Findings) -> str:
     asked = findings.asked
     pairs = findings.start.get("pairs")
     learned = f"{phrases.count(pairs)} pairs of " if pairs else ""
-    return (
-        f"{asked.weights}, adapted to {learned}{asked.config.data.path}; adapted/ holds"
-        f" {findings.chosen.alpha:g} of"
-        f" the weights after and {1 - findings.chosen.alpha:g} of those before."
+    share = findings.chosen.alpha
+    held = (
+        f" adapted/ holds {share:g} of the weights after and {1 - share:g} of those before." if share else ""
     )
+    numbers = findings.verdict().removeprefix(f"{findings.title()}. ")
+    return f"{asked.weights}, adapted to {learned}{asked.config.data.path}.{held} {numbers}"

@@ -23,7 +23,7 @@ from sightword.statistics import Interval
 from sightword.study.holding import TEST
 from sightword.study.page.tables import p_value, table
 
-_CHANGES = ("", "before", "after", "change, points", "95 % interval", "p after Holm", "")
+_CHANGES = ("", "before", "after", "change, points", "95 % interval", "p after Holm", "", "")
 _MIXED = ("alpha", "your pairs", "95 % interval", "reference", "95 % interval", "change of the reference", "")
 
 
@@ -95,11 +95,8 @@ def _change(one: Difference, span: float) -> Markup:
         phrases.points(gap.value),
         phrases.points_interval(gap.low, gap.high),
         p_value(one.adjusted),
-        tag(
-            "span",
-            "shown" if shown else "not shown",
-            interval_strip(gap.value, gap.low, gap.high, span, shown),
-        ),
+        interval_strip(gap.value, gap.low, gap.high, span, shown),
+        "shown" if shown else "not shown",
     )
     return tag("tr", name, *(tag("td", cell) for cell in cells), class_="shown" if shown else None)
 

@@ -1,0 +1,53 @@
+"""A small adaptation: a tiny run, noise to adapt to, and squares as the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from small_shard import picture
+from tiny_runs import shard, tiny
+
+from sightword.cli import main
+from sightword.training.loop import train
+
+PAIRS, HELD_OUT = 72, 24
+
+
+@dataclass(frozen=True)
+class Small:
+    """A finished adaptation, and what it was made of."""
+
+    folder: Path
+    out: Path
+    command: list[str]
+
+
+def command(folder: Path, out: Path) -> list[str]:
+    """The adaptation of the run in `folder`."""
+    given = [
+        "--from",
+        str(folder / "start"),
+        "--data",
+        str(folder / "pairs.tar"),
+        "--held-out",
+        str(HELD_OUT),
+    ]
+    given += ["--reference", str(folder / "squares"), "--alphas", "0,0.5,1", "--tolerance", "0.5"]
+    given += ["--epochs", "3", "--batch-size", "16", "--lr", "1e-2", "--device", "cpu", "--precision", "fp32"]
+    return ["adapt", *given, "--workers", "0", "--out", str(out), "--yes"]
+
+
+def adapted(folder: Path) -> Small:
+    """Make it, in an empty folder."""
+    shard(folder / "pairs.tar", PAIRS)
+    for i in range(16):
+        content, caption = picture(i)
+        place = folder / "squares" / "test" / caption.split()[1]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i}.png").write_bytes(content)
+    train(tiny(folder / "start", shard(folder / "other.tar", 24), steps=2), say=lambda line: None)
+    out = folder / "adapted"
+    given = command(folder, out)
+    main(given)
+    return Small(folder, out, given)
