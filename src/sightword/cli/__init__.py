@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightword.cli import commands, data, export, plan, search, study
+from sightword.cli import adapt, commands, data, export, plan, search, study
 from sightword.cli import flags as given
+from sightword.cli.adapt_flags import Adapt
 from sightword.cli.export import Export
 from sightword.cli.plan_flags import Plan
 from sightword.cli.search_flags import IndexPictures, Search
@@ -192,7 +193,7 @@ def _parts(text: str) -> list[str]:
 _COMMANDS: dict[type, Callable[..., None]] = {
     Plan: plan.run,
     Study: study.run,
-    Export: export.run,
+    Adapt: adapt.run,
     IndexPictures: search.index,
     Search: search.search,
     Export: export.run,

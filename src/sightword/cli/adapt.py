@@ -45,6 +45,8 @@ def design(flags: Flags) -> Adapting:
         raise SightwordError(
             "--from names weights, but --data no pairs; give both, or neither to go on in --out"
         )
+    if flags.towers.text_model:
+        raise SightwordError("--text-model names a text tower, and --from brings its own; leave it out")
     splits = tuple(_parts(flags.scored.test_splits))
     base, held_out, left = _data(flags, splits)
     known = settings.Known.of(open_weights(flags.weights), flags.weights, left)
@@ -93,7 +95,7 @@ def _given(flags: Flags) -> dict[str, Any]:
 def _check_alone(flags: Flags) -> None:
     """Without weights an adaptation goes on as it is: what would change it must not be passed over."""
     plain = Flags()
-    for name in ("pairs", "learning", "length", "scored", "guard", "machine", "tables"):
+    for name in ("pairs", "learning", "towers", "length", "scored", "guard", "machine", "tables"):
         for one in fields(getattr(plain, name)):
             if getattr(getattr(flags, name), one.name) != getattr(getattr(plain, name), one.name):
                 raise SightwordError(

@@ -18,6 +18,7 @@ from sightword.cli.flags import (
     Whole,
     arg,
 )
+from sightword.cli.tower_flags import TowerFlags
 
 Switch = FlagCreatePairsOff[bool]
 
@@ -91,6 +92,7 @@ class Adapt:
     """do not examine the data first"""
     pairs: OmitArgPrefixes[PairsFlags] = field(default_factory=PairsFlags)
     learning: OmitArgPrefixes[AdaptLearningFlags] = field(default_factory=AdaptLearningFlags)
+    towers: OmitArgPrefixes[TowerFlags] = field(default_factory=TowerFlags)
     length: OmitArgPrefixes[LengthFlags] = field(default_factory=LengthFlags)
     scored: OmitArgPrefixes[HeldOutFlags] = field(default_factory=HeldOutFlags)
     guard: OmitArgPrefixes[GuardFlags] = field(default_factory=GuardFlags)
@@ -105,4 +107,4 @@ class Adapt:
         """What a setting is chosen for otherwise, as the flags of `sightword train`."""
         own = vars(self.learning)
         learning = LearningFlags(**{name: value for name, value in own.items() if name != "set"})
-        return Train(learning=learning, length=self.length)
+        return Train(learning=learning, towers=self.towers, length=self.length)

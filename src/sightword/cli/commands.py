@@ -9,6 +9,7 @@ from typing import Any
 import sightword
 from sightword.cli import usage
 from sightword.cli.data_flags import DATA_COMMANDS
+from sightword.cli.adapt_flags import Adapt
 from sightword.cli.export import Export
 from sightword.cli.flags import Compare, Demo, Evaluate, Report, Train
 from sightword.cli.plan_flags import Plan
@@ -24,7 +25,7 @@ _COMMANDS: dict[str, type] = {
     "report": Report,
     "compare": Compare,
     "study": Study,
-    "export": Export,
+    "adapt": Adapt,
     "index": IndexPictures,
     "search": Search,
     "export": Export,
