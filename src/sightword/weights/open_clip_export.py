@@ -63,8 +63,8 @@ def expressed(
     Raises:
         SightwordError: the reason why it does not.
     """
-    vision, quick, way, beside = _vision(model, folder)
     text = _text(model.text, tokenizer)
+    vision, quick, way, beside = _vision(model, folder)
     config: dict[str, Any] = {"embed_dim": model.embed, "vision_cfg": vision, "text_cfg": text}
     config |= {"quick_gelu": True} if quick else {}
     config |= {"init_logit_bias": -10.0} if bias else {}
