@@ -68,7 +68,7 @@ def described(folder: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_width": 48}, r"not of the model that lies beside them: .* is \(24,\), wanted \(48,\)"),
+        ({"image_width": 48}, r"not of the model that lies beside them: .* is \(8, 24\), wanted \(8, 48\)"),
         ({"image_layers": [2]}, "towers.image.blocks.1.attn.proj.bias is missing"),
         ({"text_layers": 0, "text_pool": "mean"}, "towers.text.blocks.0.attn.proj.bias is unknown"),
         ({"image_width": 10**9, "image_heads": 1}, "is up to 1,000,000,000 wide"),
