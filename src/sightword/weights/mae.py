@@ -6,28 +6,33 @@ from collections.abc import Mapping
 
 from sightword.config import ImageTowerConfig, ModelConfig, Pool
 from sightword.errors import SightwordError
-from sightword.towers.positions import sincos_2d
 from sightword.weights import timm_names
-from sightword.weights.clip_shapes import count, side_of, sized
+from sightword.weights.clip_shapes import count, sized
 from sightword.weights.foreign import Foreign
 from sightword.weights.preparation import IMAGENET
 from sightword.weights.reading import Read
 from sightword.weights.renaming import Table
-from sightword.weights.timm_shapes import demand_plain, is_head, is_vit, notes_on_heads, vit_of
+from sightword.weights.timm_shapes import (
+    demand_plain,
+    fixed_positions,
+    is_head,
+    is_vit,
+    notes_on_heads,
+    vit_of,
+)
 
 _HEADS = {768: 12, 1024: 16, 1280: 16}  # of its ViT-B, -L and -H, by their width (models_mae.py)
 _NAMES = ("vit_base_patch16", "vit_large_patch16", "vit_huge_patch14")  # of models_vit.py, in `args.model`
 _DECODER = ("decoder_", "mask_token")
-_CLOSE = 1e-5  # of stored positions to the formula's, which float32 rounds
 
 
 def recognises(file: Read) -> bool:
     """A decoder beside the encoder, MAE's fixed positions, or settings that name a model of its code."""
-    if not is_vit(file) or "cls_token" not in file.tensors or "pos_embed" not in file.tensors:
+    if not is_vit(file):
         return False
     args = file.about.get("args")
     named = isinstance(args, Mapping) and args.get("model") in _NAMES
-    return "decoder_embed.weight" in file.tensors or named or _has_its_positions(file)
+    return "decoder_embed.weight" in file.tensors or named or fixed_positions(file) == "column first"
 
 
 def read(file: Read) -> Foreign:
@@ -73,13 +78,3 @@ def _heads_of_like(file: Read, width: int) -> int | None:
     shape = width, (count(file.tensors, "blocks."),)
     like = file.like
     return like.heads if like is not None and (like.width, like.layers) == shape else None
-
-
-def _has_its_positions(file: Read) -> bool:
-    """Whether positions are MAE's: zero for the class token, then sines and cosines of column and row."""
-    _, rows, width = sized(file, "pos_embed", 3)
-    if width % 4:
-        return False
-    first, rest = file.tensors["pos_embed"][0, :1], file.tensors["pos_embed"][0, 1:]
-    side = side_of(file, rows - 1, "pos_embed")
-    return not bool(first.any()) and float((rest - sincos_2d(width, (side, side))).abs().max()) < _CLOSE

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-
-import torch
 
 from sightword.config import ModelConfig
 from sightword.errors import SightwordError
-from sightword.towers.positions import sincos_2d
 from sightword.weights import timm_names, timm_resnet
-from sightword.weights.clip_shapes import sized
 from sightword.weights.foreign import Foreign
 from sightword.weights.preparation import IMAGENET
 from sightword.weights.reading import Read
 from sightword.weights.renaming import Table
-from sightword.weights.timm_shapes import demand_plain, is_head, is_vit, notes_on_heads, vit_of
+from sightword.weights.timm_shapes import (
+    demand_plain,
+    fixed_positions,
+    is_head,
+    is_vit,
+    notes_on_heads,
+    vit_of,
+    with_counters,
+)
 
 _BASE, _OTHERS = "base_encoder.", ("momentum_encoder.", "predictor.")
 _HEADS = 12  # of its ViT-S and ViT-B alike (vits.py); timm's own ViT-S has 6
-_CLOSE = 1e-5  # of stored positions to the formula's, which float32 rounds
 
 
 def recognises(file: Read) -> bool:
     """Its two encoders, or its fixed positions, which lie otherwise than MAE's."""
-    return any(name.startswith(_BASE) for name in file.tensors) or _has_its_positions(file)
+    return any(name.startswith(_BASE) for name in file.tensors) or fixed_positions(file) == "row first"
 
 
 def read(file: Read) -> Foreign:
@@ -37,7 +39,7 @@ def read(file: Read) -> Foreign:
     Raises:
         SightwordError: when tensors are missing, or it is of another model.
     """
-    own = _encoder(file)
+    own = with_counters(_encoder(file))
     notes = [*file.notes, *_notes_on_others(file), *notes_on_heads(own.tensors)]
     if not is_vit(own):
         found = timm_resnet.read(replace(own, notes=()))
@@ -72,17 +74,3 @@ def _encoder(file: Read) -> Read:
 def _notes_on_others(file: Read) -> list[str]:
     found = [part for part in _OTHERS if any(name.startswith(part) for name in file.tensors)]
     return [f"left out: MoCo v3's {' and '.join(p.rstrip('.') for p in found)}"] if found else []
-
-
-def _has_its_positions(file: Read) -> bool:
-    """Whether positions are MoCo v3's: zero for the class token, then sines and cosines of row and column."""
-    if not is_vit(file) or "pos_embed" not in file.tensors or "cls_token" not in file.tensors:
-        return False
-    _, rows, width = sized(file, "pos_embed", 3)
-    side = math.isqrt(rows - 1)
-    if width % 4 or side * side != rows - 1 or side == 0:
-        return False
-    first, rest = file.tensors["pos_embed"][0, :1], file.tensors["pos_embed"][0, 1:]
-    columns, lines = sincos_2d(width, (side, side)).chunk(2, dim=1)
-    turned = torch.cat([lines, columns], dim=1)
-    return not bool(first.any()) and float((rest - turned).abs().max()) < _CLOSE

@@ -14,7 +14,7 @@ from sightword.weights.foreign import Foreign
 from sightword.weights.preparation import of_timm, timm_of
 from sightword.weights.reading import Read
 from sightword.weights.renaming import Table, same
-from sightword.weights.timm_shapes import is_head, notes_on_heads
+from sightword.weights.timm_shapes import is_head, notes_on_heads, with_counters
 from sightword.weights.timm_told import FILE, POOLS
 
 NAMES = {  # blocks of each stage, and whether they are bottlenecks (arXiv 1512.03385, table 1)
@@ -42,6 +42,7 @@ def read(file: Read) -> Foreign:
         SightwordError: when it is a ResNet of another kind, or config.json contradicts the weights.
     """
     _demand_plain(file)
+    file = with_counters(file)
     layers = tuple(count(file.tensors, f"layer{stage}.") for stage in (1, 2, 3, 4))
     bottleneck = "layer1.0.conv3.weight" in file.tensors
     width, _, kernel, _ = sized(file, "conv1.weight", 4)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from sightword.config import ImageTowerConfig, Pool
 from sightword.errors import SightwordError
+from sightword.towers.positions import sincos_2d
 from sightword.weights.clip_shapes import count, side_of, sized
 from sightword.weights.reading import Read
 
@@ -32,6 +33,7 @@ _STRANGE = {  # what stands in names of tensors of options that the towers here 
     "patch_embed.norm.": "a norm in the patch embedding",
     ".q_bias": "biases of queries and values alone (BEiT)",
 }
+_CLOSE = 1e-5  # of stored positions to the formula's, which float32 rounds
 _HEADS = ("head.", "fc.", "classifier.", "head_dist.")  # of classes: no part of the features
 
 
@@ -72,6 +74,30 @@ def with_class_row(file: Read, prefix: str = "") -> Read:
         return file
     first = torch.zeros(1, 1, width, dtype=file.tensors[name].dtype)
     return replace(file, tensors={**file.tensors, name: torch.cat([first, file.tensors[name]], dim=1)})
+
+
+def with_counters(file: Read) -> Read:
+    """The same tensors with the number of batches that each batch norm saw: 0 where an old file lacks it."""
+    stems = {name.removesuffix("running_mean") for name in file.tensors if name.endswith(".running_mean")}
+    missing = {f"{stem}num_batches_tracked" for stem in stems} - file.tensors.keys()
+    return replace(file, tensors={**file.tensors, **{name: torch.tensor(0) for name in missing}})
+
+
+def fixed_positions(file: Read) -> Literal["column first", "row first"] | None:
+    """Whether positions are fixed sines and cosines behind a zero for the class token: MAE's encode the
+    column first, MoCo v3's the row."""
+    positions = file.tensors.get("pos_embed")
+    if positions is None or positions.dim() != 3 or positions.shape[2] % 4 or "cls_token" not in file.tensors:
+        return None
+    _, rows, width = positions.shape
+    side = math.isqrt(max(0, rows - 1))
+    if side == 0 or side * side != rows - 1 or bool(positions[0, 0].any()):
+        return None
+    columns, lines = sincos_2d(width, (side, side)).chunk(2, dim=1)
+    if float((positions[0, 1:] - torch.cat([columns, lines], dim=1)).abs().max()) < _CLOSE:
+        return "column first"
+    turned = float((positions[0, 1:] - torch.cat([lines, columns], dim=1)).abs().max()) < _CLOSE
+    return "row first" if turned else None
 
 
 def vit_of(file: Read, heads: int, pool: Pool, prefix: str = "", **more: Any) -> ImageTowerConfig:
@@ -130,7 +156,7 @@ def is_head(name: str) -> bool:
 def notes_on_heads(names: Mapping[str, object]) -> list[str]:
     """What to tell of classifiers that are left out."""
     found = sorted({name.partition(".")[0] for name in names if is_head(name)})
-    return [f"left out: {', '.join(found)}, of classes, no part of the features"] if found else []
+    return [f"left out: {', '.join(found)}, no part of the features"] if found else []
 
 
 def _demand(file: Read, fine: bool, found: str) -> None:
