@@ -46,7 +46,7 @@ def _errors(answer: Answer, anchors: Sequence[Anchor], across: tuple[float, floa
     own = [1 - answer.grid.values[place] for place in range(len(answer.grid.objectives))]
     finite = [float(error) for one in own for error in one[np.isfinite(one)]]
     known = [error for error in (*finite, *(1 - (one.value(TASK) or 0.0) for one in anchors)) if error > 0]
-    up = (min(known) / 1.12, min(max(known) * 1.12, 1.12))
+    up = (min(known) / 1.12, min(max(known) * 1.12, 1.02))  # no error is above 100 %
     area = field(across, up, SIZE, ERROR, log_y=True)
     marks = [_anchor(area, answer, one, 1 - (one.value(TASK) or 0.0), "error") for one in anchors]
     for place, errors in enumerate(own):
