@@ -132,7 +132,7 @@ def test_pictures_are_made_small(server: Served, folder: Path) -> None:
         "picture/99/small",
         "picture/0/huge",
         "picture/0",
-        "picture/\u0661/small".encode().decode("latin1"),
+        "picture/%D9%A1/small",
         "picture/1e0/small",
         "picture/0/small/..",
         "/etc/passwd",
@@ -146,9 +146,7 @@ def test_nothing_but_the_index_is_served(server: Served, path: str) -> None:
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/guess/", "//", "/guess/picture/0/small", "/\u00fc/".encode().decode("latin1")]
-)
+@pytest.mark.parametrize("path", ["/", "/guess/", "//", "/guess/picture/0/small", "/%C3%BC/"])
 def test_without_the_secret_there_is_nothing(server: Served, path: str) -> None:
     answer = Answer(server, path)
     assert answer.status == 403
@@ -161,7 +159,7 @@ def test_without_the_secret_there_is_nothing(server: Served, path: str) -> None:
 def test_other_names_for_this_machine_are_refused(server: Served, host: str) -> None:
     answer = Answer(server, own(server), host.format(port=server.server_port))
     assert answer.status == 403
-    assert b"search" not in answer.body
+    assert b'role="search"' not in answer.body
     assert Answer(server, own(server), f"localhost:{server.server_port}").status == 200
 
 
