@@ -248,6 +248,7 @@ class Opened:
 def opened(request: pytest.FixtureRequest, browser: object, server: Served) -> Iterator[Opened]:
     """After a search with the keyboard alone."""
     one = Opened(browser, server, *request.param)
+    one.tab.wait_for_function("document.activeElement.type === 'search'")  # it is there without a click
     one.tab.keyboard.type("a red square on green")
     with one.tab.expect_navigation(wait_until="load"):
         one.tab.keyboard.press("Enter")

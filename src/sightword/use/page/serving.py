@@ -42,8 +42,8 @@ def serve(search: Search, port: int, top: int, say: Callable[[str], None]) -> No
         SightwordError: the port is taken, or the source of the index is gone.
     """
     with Served(search, port, top) as server:
-        say(f"search at {server.address} (for this machine alone; Ctrl-C ends it)")
         try:
+            say(f"search at {server.address} (for this machine alone; Ctrl-C ends it)")
             server.serve_forever()
         except KeyboardInterrupt:
             say("the page is closed")
