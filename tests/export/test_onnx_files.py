@@ -10,10 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from models_to_export import model_of, run_of
 from tiny_runs import RESNET, TEXT, VIT
 
 from sightword.config import ImageTowerConfig, TextTowerConfig
+from sightword.errors import SightwordError
+from sightword.export.exporting import export_model
+from sightword.export.onnx_files import Onnx
 
 CAUSAL = replace(TEXT, attention="causal", pool="eot")
 RN = ImageTowerConfig(
@@ -62,3 +66,13 @@ def test_every_kind_of_tower_as_onnx_runtime_computes_it(tmp_path: Path) -> None
         said = (out / "README.md").read_text()
         assert "| image_encoder.onnx | `pixel_values`, float32, (batch, 3, " in said
         assert ("`input_ids`, int64, (batch, 16)" in said) == (text is not None)
+
+
+def test_what_torch_cannot_write_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("exporter") from ValueError("no operator\nfor this")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    with pytest.raises(SightwordError, match=r"as ONNX \(no operator for this\); nothing was written"):
+        export_model(model_of(), Onnx(), tmp_path / "out", tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -25,6 +25,7 @@ from sightword.training.pretrainer import Encoders
 from sightword.words import Words
 
 IMAGE, TEXT = "image_encoder.onnx", "text_encoder.onnx"
+_SAID = 300  # letters of what torch complains of
 _PIECES = (1, 2, 3)  # batch sizes that are tried; the rest of the sample is one more
 _Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
 
@@ -157,12 +158,16 @@ def _demand_onnx() -> None:
 
 def _write(graph: nn.Module, example: Tensor, name: str, outputs: list[str], file: Path) -> None:
     batch = torch.export.Dim("batch")
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's exporter warns of itself
-        program: Any = torch.onnx.export(
-            graph, (example,), dynamo=True, input_names=[name], output_names=outputs,
-            dynamic_shapes={name: {0: batch}}, verbose=False,
-        )  # fmt: skip
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # torch's exporter warns of itself
+            program: Any = torch.onnx.export(
+                graph, (example,), dynamo=True, input_names=[name], output_names=outputs,
+                dynamic_shapes={name: {0: batch}}, verbose=False,
+            )  # fmt: skip
+    except Exception as error:  # the exporter raises anything at what it has no operator for
+        why = " ".join(str(error.__cause__ or error).split())[:_SAID]
+        raise SightwordError(f"torch cannot write this tower as ONNX ({why}); nothing was written") from error
     program.save(str(file))
 
 

@@ -1,0 +1,140 @@
+"""An exported model's zero-shot scores in CLIP_benchmark, beside the run's in `sightword evaluate`.
+
+    PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --out bench/results/export_scores.jsonl
+
+The run is exported to open_clip; CLIP_benchmark loads the folder as any open_clip model, reads each set in
+DIR (`bench/real_sets.py` makes some) with the model's own preprocessing and tokenizer, and classifies. Beside
+both accuracies stands how many predictions differ. PIL resizes a picture one direction after the other and
+rounds in between, which torch does in the other order for some shapes, so that a pixel may be a step off; how
+many predictions differ when both are given the same pixels is counted too: what is then left is arithmetic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _results import append
+from evaluation import ROWS, accuracy
+from torch import Tensor
+from torchvision_schemas import load_torchvision
+
+from sightword.evaluation.benchmarks import open_benchmark
+from sightword.evaluation.features import FeatureStore, batches
+from sightword.evaluation.labelled import LabelledSet
+from sightword.evaluation.run import evaluate
+from sightword.evaluation.zeroshot import ZeroShot
+from sightword.export.exporting import export
+from sightword.export.prepared import through
+from sightword.training.model import Model, load_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run")
+    parser.add_argument("--sets", type=Path, required=True)
+    parser.add_argument("--only", help="names of sets, joined by commas")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    model = load_model(given.run, "cpu")
+    folders = sorted(path.parent for path in given.sets.glob("*/test"))
+    wanted = given.only.split(",") if given.only else [path.name for path in folders]
+    with tempfile.TemporaryDirectory() as place:
+        done = export(given.run, "open_clip", Path(place) / "open_clip")
+        print(*done.lines(), sep="\n")
+        rows = [compared(model, done.out, path) for path in folders if path.name in wanted]
+    agreement = [one.record() for one in done.agreement]
+    append(
+        given.out, "export scores", rows, run=model.name, weights_hash=model.weights_hash, export=agreement
+    )
+
+
+def compared(model: Model, exported: Path, folder: Path) -> dict[str, Any]:
+    """Both sides on one set."""
+    (test, *_) = open_benchmark(str(folder)).tests
+    assert test.classes is not None
+    truth = test.classes.of
+    theirs, said = by_clip_benchmark(exported, folder)
+    assert np.array_equal(said["target"], truth), "both read the same pictures in the same order"
+    answer = ZeroShot().answer(FeatureStore(model, None), test, None)
+    mine = np.array(answer.outcomes["predicted"])
+    same = said["classify"](model, test)
+    row = {
+        "set": folder.name,
+        "n": len(truth),
+        "theirs": theirs,
+        "ours": ours(model, folder),
+        "predictions_that_differ": int((mine != said["predicted"]).sum()),
+        "predictions_that_differ_of_the_same_pixels": int((mine != same).sum()),
+    }
+    print(line(row), flush=True)
+    return row
+
+
+def ours(model: Model, folder: Path) -> dict[str, float]:
+    """What `sightword evaluate` gives, into an empty folder."""
+    with tempfile.TemporaryDirectory() as out, contextlib.redirect_stderr(io.StringIO()):
+        scores = evaluate(model, Path(out), [str(folder)], ["zeroshot"], force=True)
+    return {score.metric: score.value for score in scores}
+
+
+def by_clip_benchmark(exported: Path, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """CLIP_benchmark's metrics of the exported folder, its predictions, and those of our own pixels."""
+    from clip_benchmark.datasets.builder import build_wds_dataset
+    from clip_benchmark.metrics import zeroshot_classification as zeroshot
+    from clip_benchmark.models import load_clip
+
+    zeroshot.accuracy = accuracy  # theirs asks NumPy for what newer ones refuse
+    net, prepare, words = load_clip(
+        "open_clip", f"local-dir:{exported}", pretrained="", cache_dir="", device="cpu"
+    )
+    data = build_wds_dataset(folder.name, prepare, split="test", data_dir=str(folder))
+    loader = torch.utils.data.DataLoader(data.batched(ROWS), batch_size=None, num_workers=0)
+    net.eval()
+    with quiet():
+        found = zeroshot.evaluate(net, loader, words, data.classes, data.templates, "cpu", amp=False)
+        classifier = zeroshot.zero_shot_classifier(net, words, data.classes, data.templates, "cpu", amp=False)
+        logits, target = zeroshot.run_classification(net, classifier, loader, "cpu", amp=False)
+
+    @torch.no_grad()
+    def classify(model: Model, test: LabelledSet) -> np.ndarray:
+        parts: list[Tensor] = []
+        for _, pictures in batches(test, "the same pixels"):
+            seen = net.encode_image(through(model.preparation(pictures), prepare), normalize=True)  # type: ignore[arg-type]
+            parts.append((seen @ classifier).argmax(dim=1))
+        return torch.cat(parts).numpy()
+
+    metrics = {name: float(value) for name, value in found.items()}
+    predicted = {"predicted": logits.argmax(dim=1).numpy(), "target": target.numpy()}
+    return metrics, {**predicted, "classify": classify}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the bars of others."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def line(row: dict[str, Any]) -> str:
+    """Both accuracies and what differs."""
+    theirs, mine = (100 * row[side]["acc1"] for side in ("theirs", "ours"))
+    apart, same = row["predictions_that_differ"], row["predictions_that_differ_of_the_same_pixels"]
+    return (
+        f"{row['set']:<16} n {row['n']:6,}  CLIP_benchmark {theirs:6.2f} %  sightword {mine:6.2f} %"
+        f"  {apart} predictions differ, {same} of the same pixels"
+    )
+
+
+if __name__ == "__main__":
+    SCHEMAS = load_torchvision()
+    main()
