@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import re
-from io import BufferedIOBase
+from io import BufferedReader, BytesIO
 
 from sightword.errors import SightwordError
 
@@ -26,7 +26,7 @@ _STORAGE_OR_DTYPE = re.compile(
 )
 
 
-def asked_for(stream: BufferedIOBase, pickles: int = 1) -> set[str]:
+def asked_for(stream: BufferedReader | BytesIO, pickles: int = 1) -> set[str]:
     """The dotted names that pickles look up, one pickle after the other; nothing is looked up.
 
     Raises:
