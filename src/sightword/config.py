@@ -26,9 +26,9 @@ CaptionPolicy = Literal[
 
 @dataclass(frozen=True)
 class ImageTowerConfig:
-    """An image encoder. `kind` says which fields count: ViT's or the ResNets'."""
+    """An image encoder. `kind` says which fields count: ViT's, the ResNets', or another library's."""
 
-    kind: Literal["vit", "resnet", "modified-resnet", "standard-resnet"] = "vit"
+    kind: Literal["vit", "resnet", "modified-resnet", "standard-resnet", "timm", "hf"] = "vit"
     size: int = 224  # pixels
     width: int = 384  # ViT: model width; ResNet: width of the first stage
     layers: tuple[int, ...] = (12,)  # ViT: one depth; ResNet: blocks in each stage
@@ -53,6 +53,8 @@ class ImageTowerConfig:
     resize: Literal["shortest", "squash"] = "shortest"  # side to `size`, the middle cut out; or both sides
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's, as SLIP
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    name: str = ""  # timm: of the network there; hf: the folder that it came from
+    settings: str = ""  # hf: the library's own configuration, JSON
 
     @property
     def has_class_token(self) -> bool:
@@ -74,6 +76,9 @@ class TextTowerConfig:
     eps: float = 1e-5  # of the LayerNorms
     mlp_ratio: float = 4.0
     mask_token: bool = False  # to replace hidden words; objectives that do so get one unasked
+    kind: Literal["transformer", "hf"] = "transformer"  # hf: only context and pool count of the above
+    name: str = ""  # hf: the folder that it came from
+    settings: str = ""  # hf: the library's own configuration, JSON
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,8 @@ class DataConfig:
     upsampling: tuple[float, ...] = ()  # how often an epoch shows the samples of each `::` part; (): once
     sight: str = ""  # other pictures for the terms that read no captions (SLIP's decoupled variant)
     captions: CaptionPolicy = "label"
-    tokenizer: Literal["clip", "learned", "weights"] = "clip"  # weights: that of `pretrained`
-    vocab: int = 4096  # rows of a learned tokenizer, or of the weights'
+    tokenizer: Literal["clip", "learned", "weights", "text-model"] = "clip"  # weights: that of `pretrained`
+    vocab: int = 4096  # rows of a learned tokenizer, or of the weights' or text model's
     window: int = 8  # shards shuffled together
     workers: int = -1  # loaders that make batches ahead; -1: as many as training needs
     loaders: Literal["auto", "threads", "processes"] = "auto"  # what they are; see docs/data.md

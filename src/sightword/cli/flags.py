@@ -264,7 +264,7 @@ _NAMES = {
     "warmup": "optimizer.warmup",
     "ema": "optimizer.ema",
 }
-_NOT_SETTINGS = ("model", "resume")
+_NOT_SETTINGS = ("model", "text_model", "resume")
 
 
 def changes(flags: Train) -> dict[str, Any]:

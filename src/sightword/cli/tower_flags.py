@@ -1,4 +1,4 @@
-"""Floor 10. The flags that say what of the towers learns. No torch here."""
+"""Floor 10. The flags that say whose towers there are, and what of them learns. No torch here."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ NAMES = {  # which setting each flag changes
 
 @dataclass(frozen=True)
 class TowerFlags:
-    """What of the towers learns (docs/interop.md)."""
+    """Whose towers, and what of them learns (docs/interop.md)."""
 
+    text_model: Annotated[str | None, arg(metavar="hf:FOLDER")] = None
+    """a text tower of transformers, with its own tokenizer (--model takes hf:FOLDER and timm:NAME)"""
     lock_image: Annotated[FlagCreatePairsOff[bool], arg()] = False
     """the image tower keeps the weights that it starts with; the projections learn"""
     lock_image_unlocked_groups: Annotated[int | None, arg(metavar="N")] = None

@@ -76,11 +76,15 @@ def names() -> dict[str, Callable[[], ModelConfig]]:
 
 
 def find(name: str) -> ModelConfig:
-    """The model of that name.
+    """The model of that name, or one of another library: `timm:NETWORK`, `hf:FOLDER`.
 
     Raises:
-        SightwordError: when there is none, with the nearest names.
+        SightwordError: when there is none, with the nearest names, or the library cannot be imported.
     """
+    if name.startswith(("timm:", "hf:")):
+        from sightword.recipes import borrowed  # this one needs torch
+
+        return borrowed.image_model(name)
     known = names()
     if name not in known:
         raise unknown("model", name, known)

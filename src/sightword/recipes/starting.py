@@ -7,6 +7,7 @@ from dataclasses import replace
 from sightword.config import Config, DataConfig, ModelConfig
 from sightword.pairs.words.tokenizer import ClipTokenizer
 from sightword.recipes import general, models
+from sightword.weights.borrowed import is_borrowed
 from sightword.weights.foreign import Foreign
 from sightword.weights.sources import open_weights
 
@@ -23,6 +24,8 @@ def from_weights(config: Config, path: str, own_model: bool) -> Config:
     Raises:
         SightwordError: when the weights cannot be read.
     """
+    if is_borrowed(config.model):
+        return replace(config, pretrained=path)  # by the names of its library, when the run begins
     weights = open_weights(path, config.model.image if own_model else None)
     if not own_model:
         image = replace(weights.model.image, drop_path=config.model.image.drop_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sightword.config import ImageTowerConfig, TextTowerConfig
 from sightword.errors import SightwordError
 from sightword.towers.base import ImageTower, TextTower
+from sightword.towers.borrowed_hf import HfImageTower, HfTextTower
+from sightword.towers.borrowed_timm import TimmTower
 from sightword.towers.modified_resnet import ModifiedResNet
 from sightword.towers.resnet import ResNet
 from sightword.towers.standard_resnet import StandardResNet
@@ -18,6 +20,10 @@ def build_image(config: ImageTowerConfig) -> ImageTower:
     Raises:
         SightwordError: the configuration contradicts itself.
     """
+    if config.kind == "timm":
+        return TimmTower(config)
+    if config.kind == "hf":
+        return HfImageTower(config)
     _check_image(config)
     if config.kind == "vit":
         _check_vit(config)
@@ -38,6 +44,8 @@ def build_text(config: TextTowerConfig, vocab: int, pad: int, eot: int) -> TextT
     Raises:
         SightwordError: the configuration contradicts itself.
     """
+    if config.kind == "hf":
+        return HfTextTower(config, vocab, pad, eot)
     name = "model.text"
     _demand(min(config.width, config.heads) > 0, f"{name}: width and heads must be > 0")
     _demand(config.layers >= 0, f"{name}.layers is {config.layers}; give 0 (a bag of words) or more")

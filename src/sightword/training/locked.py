@@ -56,9 +56,7 @@ def said(config: Config, encoders: Encoders, loaded: Sequence[str], fresh: bool)
             rest = f" but for the last {unlocked} of its {groups} groups" if unlocked else ""
             lines.append(f"the {name} tower is locked{rest}: it computes what it computed")
             if fresh and f"{name} tower" not in loaded:
-                lines.append(
-                    f"warning: the weights of the locked {name} tower are drawn, not given"
-                )
+                lines.append(f"warning: the weights of the locked {name} tower are drawn, not given")
     kept = [name for name in _adapted(config) if name in encoders.towers]
     lines += [f"of the {name} tower only adapters of rank {config.lora.rank} learn" for name in kept]
     return tuple(lines)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightword.config import Config, DataConfig, load
 from sightword.errors import SightwordError
-from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer, load_tokenizer
+from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer, load_run_tokenizer
 from sightword.towers.joint_space import JointSpace
 from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders
@@ -156,7 +156,7 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
             f"'{out}' has no {file.name} yet; finish it with: sightword train --resume {out}{made}"
         )
     tensors = read_tensors(file)
-    tokenizer = load_tokenizer(out / "tokenizer.json", config.model.text.context)
+    tokenizer = load_run_tokenizer(out, config)
     encoders = build_encoders(config.model, tokenizer, config.seed, Equipment.saved(tensors))
     fit(encoders, tensors, str(file))
     with safe_open(file, "pt") as opened:

@@ -14,6 +14,7 @@ from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import Tokenizer
 from sightword.towers.adapters import plain
 from sightword.training.pretrainer import Encoders, Pretrainer
+from sightword.weights.borrowed import is_borrowed, open_borrowed
 from sightword.weights.foreign import Foreign
 from sightword.weights.sources import at_size, open_weights
 
@@ -66,6 +67,8 @@ def weights_of(config: Config) -> Foreign | None:
         return None
     if config.init_from:
         raise SightwordError("both --init-from and --pretrained are given; give one of them")
+    if is_borrowed(config.model):
+        return open_borrowed(config.pretrained, config.model, config.data.vocab)
     weights = open_weights(config.pretrained, config.model.image)
     agree(config.model, weights)
     return at_size(weights, config.model.image.size)

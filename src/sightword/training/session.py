@@ -18,7 +18,7 @@ from sightword.pairs.base import Pairs
 from sightword.pairs.mixture import make_order
 from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
-from sightword.pairs.words.tokenizer import Tokenizer, load_tokenizer
+from sightword.pairs.words.tokenizer import Tokenizer, load_run_tokenizer
 from sightword.randomness import stream
 from sightword.towers.layer import compile_blocks
 from sightword.training.checks import check, total_steps
@@ -158,7 +158,7 @@ def resume(out: Path) -> Session:
         notes.append(f"{out} has no whole checkpoint yet; it starts from the beginning")
     elif saved.state.get("config_hash", config_digest(config)) != config_digest(config):
         notes.append(f"{out / 'config.toml'} was changed since {saved.path} was saved: another run now")
-    session = _open(config, out, load_tokenizer(out / "tokenizer.json", config.model.text.context), saved)
+    session = _open(config, out, load_run_tokenizer(out, config), saved)
     return dataclasses.replace(session, notes=tuple(notes) + session.notes)
 
 

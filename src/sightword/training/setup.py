@@ -18,7 +18,8 @@ from sightword.objectives import catalogue
 from sightword.objectives.grammar import Weighted as Wish
 from sightword.pairs.base import Pairs
 from sightword.pairs.words.captions import captions_of
-from sightword.pairs.words.tokenizer import ClipTokenizer, LearnedTokenizer, Tokenizer
+from sightword.pairs.words.tokenizer import BorrowedTokenizer, ClipTokenizer, LearnedTokenizer, Tokenizer
+from sightword.towers.borrowed_hf import file_of
 from sightword.towers.build import build_image, build_text
 from sightword.towers.joint import JointTrunk
 from sightword.towers.joint_space import JointSpace
@@ -77,6 +78,9 @@ def make_tokenizer(config: Config, pairs: Pairs, weights: Foreign | None = None)
                 " give --tokenizer clip or learned"
             )
         return weights.tokenizer
+    if config.data.tokenizer == "text-model":
+        file = file_of(config.model.text.name, "tokenizer.json", "--text-model")
+        return BorrowedTokenizer.from_file(file, context)
     if config.data.tokenizer == "clip":
         return ClipTokenizer(context=context)
     captions = (text for one in pairs.texts() for text in captions_of(one, config.data.captions))
@@ -158,6 +162,11 @@ def build_encoders(model: ModelConfig, tokenizer: Tokenizer, seed: int, has: Equ
         text = replace(model.text, mask_token=model.text.mask_token or has.word_mask)
         with seeded(seed, "text tower"):
             words = build_text(text, vocab=tokenizer.vocab, pad=tokenizer.pad, eot=tokenizer.eot)
+        if tokenizer.vocab > words.facts.vocab:
+            raise SightwordError(
+                f"the tokenizer has {tokenizer.vocab} ids, and the text tower knows {words.facts.vocab}; give"
+                " --tokenizer text-model"
+            )
         towers["text"] = words
         if has.contrast is not None:
             with seeded(seed, "joint space"):

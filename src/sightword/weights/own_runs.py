@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sightword.config import ModelConfig, load
 from sightword.errors import SightwordError
-from sightword.pairs.words.tokenizer import load_tokenizer
+from sightword.pairs.words.tokenizer import load_run_tokenizer
 from sightword.weights.foreign import Foreign
 from sightword.weights.reading import Read
 
@@ -30,12 +30,13 @@ def read(file: Read) -> Foreign:
             f"'{file.where}' holds weights of a sightword run, but no config.toml lies beside them;"
             " copy it and tokenizer.json from the run's directory"
         )
-    model = load(file.beside).model
+    config = load(file.beside)
+    model = config.model
     paired = "joint.logit_scale" in file.tensors
     kept = (_IMAGE, _TEXT, _JOINT) if paired else (_IMAGE,)
     tensors = {n: t for n, t in file.tensors.items() if n.startswith(kept) and not n.endswith(f".{_MASK}")}
     left = sorted({name.rsplit(".", 1)[0] for name in file.tensors.keys() - tensors.keys()})
-    tokenizer = load_tokenizer(file.beside / "tokenizer.json", model.text.context) if paired else None
+    tokenizer = load_run_tokenizer(file.beside, config) if paired else None
     notes = (f"not used of the run's weights: {', '.join(left[:3])}",) if left else ()
     return Foreign("sightword", file.where, _without_masks(model), tensors, tokenizer, notes)
 
