@@ -1,11 +1,14 @@
-"""A small adaptation: a tiny run, noise to adapt to, and squares as the reference."""
+"""A small adaptation: a tiny run, colours to adapt to, and squares as the reference."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from small_shard import picture
+import numpy as np
+from PIL import Image
+from small_shard import picture, write_tar
 from tiny_runs import shard, tiny
 
 from sightword.cli import main
@@ -34,13 +37,38 @@ def command(folder: Path, out: Path) -> list[str]:
         str(HELD_OUT),
     ]
     given += ["--reference", str(folder / "squares"), "--alphas", "0,0.5,1", "--tolerance", "0.5"]
-    given += ["--epochs", "3", "--batch-size", "16", "--lr", "1e-2", "--device", "cpu", "--precision", "fp32"]
+    given += [
+        "--epochs",
+        "16",
+        "--batch-size",
+        "16",
+        "--lr",
+        "1e-2",
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    ]
     return ["adapt", *given, "--workers", "0", "--out", str(out), "--yes"]
+
+
+def colours(path: Path) -> Path:
+    """Noise around a colour, and captions that name its parts: what is learned of some holds for others."""
+    random, members = np.random.default_rng(7), dict[str, bytes]()
+    for index in range(PAIRS):
+        level = random.integers(0, 5, 3)
+        pixels = random.normal(40 * level + 40, 25, (20, 20, 3)).clip(0, 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        red, green, blue = (["none", "little", "some", "much", "full"][i] for i in level)
+        said = f"{red} red, {green} green, {blue} blue, {index}"
+        members |= {f"{index:03}.png": buffer.getvalue(), f"{index:03}.txt": said.encode()}
+    return write_tar(path, members)
 
 
 def adapted(folder: Path) -> Small:
     """Make it, in an empty folder."""
-    shard(folder / "pairs.tar", PAIRS)
+    colours(folder / "pairs.tar")
     for i in range(16):
         content, caption = picture(i)
         place = folder / "squares" / "test" / caption.split()[1]

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from colour_sets import ColourModel, write_clip_benchmark
+from colour_sets import COLOURS, ColourModel, square, write_clip_benchmark
 
 from sightword.evaluation import watch
 from sightword.evaluation.benchmarks import open_benchmark
+from sightword.evaluation.labelled import Benchmark, LabelledSet
 
 
 def test_watching_gives_records_and_writes_nothing(
@@ -30,3 +31,17 @@ def test_watching_gives_records_and_writes_nothing(
     assert [record["headline"] for record in records] == [True, False, False]
     assert sorted(tmp_path.rglob("*")) == before
     assert watch.zeroshot(ColourModel(has_text=False)) == []
+
+
+def test_pairs_without_classes_are_watched_by_retrieval(
+    model: ColourModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What held-out pairs are; a set with classes is not retrieved from besides."""
+    names = list(COLOURS)
+    captions = tuple((name,) for name in names)
+    pairs = LabelledSet("held-out", "test", tuple(names), lambda i: square(names[i], i), captions=captions)
+    monkeypatch.setattr(watch, "_opened", lambda place: Benchmark("held-out", (pairs,)))
+    records = watch.zeroshot(model, ["held-out"])
+    assert {(record["task"], record["value"]) for record in records} == {("retrieval", 1.0)}
+    assert [record["metric"] for record in records if record["headline"]] == ["image_retrieval_recall@5"]
+    assert watch.zeroshot(ColourModel(has_text=False), ["held-out"]) == []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import safe_open
+
 from sightword.config import Config, to_toml
 from sightword.pairs.base import Pairs
 from sightword.training.disk import write_text, writing
-from sightword.training.model import Model, load_model
 from sightword.training.pretrained import Begun, begun, weights_of
-from sightword.training.saving.checkpoint import save_encoders
+from sightword.training.saving.checkpoint import about_encoders, save_encoders
 from sightword.training.setup import build_pretrainer, make_tokenizer
 
 WEIGHTS = "model.safetensors"
@@ -42,6 +43,8 @@ def begin(config: Config, pairs: Pairs, folder: Path) -> Begun | None:
     return origin
 
 
-def load(folder: Path, device: str) -> Model:
-    """That model; errors as `load_model`."""
-    return load_model(folder, device)
+def trained(file: Path) -> tuple[int, int, float]:
+    """Steps, samples and FLOPs behind weights, as their file says."""
+    with safe_open(file, "pt") as opened:
+        about = about_encoders(opened.metadata() or {})
+    return int(about["step"]), int(about["samples"]), float(about["flops"])

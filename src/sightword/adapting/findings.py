@@ -19,7 +19,7 @@ from sightword.evaluation.scores import read_scores
 from sightword.statistics import Interval
 from sightword.study.holding import RECORD, TEST, HeldOut
 from sightword.training.disk import write_text
-from sightword.training.records import code_version, file_digest, read_records
+from sightword.training.records import file_digest, read_records
 from sightword.training.saving import best
 
 FILE = "adapt.jsonl"
@@ -136,7 +136,7 @@ def records(findings: Findings) -> Iterator[dict[str, Any]]:
         "reference": list(asked.reference),
         "tolerance": asked.tolerance,
         "rule": RULE,
-        "code_version": code_version(),
+        "code_version": findings.start.get("code_version"),
     }
     if findings.examined is not None:
         yield {"kind": "data", **asdict(findings.examined)}

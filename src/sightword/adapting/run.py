@@ -87,9 +87,8 @@ class Adapting:
         """The model before, and the best step of the run by validation."""
         start, run = self.out / START, self.out / RUN
         end = next(f for f in (run / best.WEIGHTS, run / beginning.WEIGHTS) if f.is_file())
-        after = load_model(end, self.run.device)
-        before = beginning.load(start, self.run.device)
-        return Ends(start / beginning.WEIGHTS, end, before, (after.step, after.samples, after.flops))
+        before = load_model(start, self.run.device)
+        return Ends(start / beginning.WEIGHTS, end, before, beginning.trained(end))
 
 
 def plan(doing: Adapting, timed: bool = True) -> Planned:

@@ -10,7 +10,7 @@ hundred pairs are CLIP-LoRA's (arXiv 2405.18541, released code): rank 2, alpha 1
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,7 +106,8 @@ def suggest(
         SightwordError: a setting that was given is unknown or cannot be.
     """
     config = replace(from_weights(config, path, own_model=False), steps=0)
-    chosen = list(_suggested(known, given))
+    asked = override(config, given, "the flag for")  # says so when something given cannot be
+    chosen = list(_suggested(known, asked, given))
     unasked = {one.name: one.value for one in chosen if one.name not in given}
     if "steps" in given:
         unasked.pop("epochs")
@@ -117,18 +118,19 @@ def suggest(
     return config, rows
 
 
-def _suggested(known: Known, given: Mapping[str, Any]) -> Iterator[Setting]:
-    batch = int(given.get("batch_size", batch_unasked(known.pairs)))
+def _suggested(known: Known, asked: Config, given: Collection[str]) -> Iterator[Setting]:
+    """Unasked; what is given counts where others follow from it."""
+    batch = asked.batch_size if "batch_size" in given else batch_unasked(known.pairs)
     each = max(1, known.pairs // max(1, batch))
-    epochs = float(given.get("epochs", min(MOST, max(FEWEST, math.ceil(STEPS / each)))))
-    steps = int(given.get("steps", 0)) or math.ceil(epochs * each)
+    epochs = min(MOST, max(FEWEST, math.ceil(STEPS / each)))
+    steps = asked.steps or math.ceil((asked.epochs or epochs) * each)
     yield _objective(known.weights)
     yield from _adapters(known)
-    unasked = next((one.value for one in _adapters(known) if one.name == "lora.rank"), "0")
-    adapters = int(given.get("lora.rank", unasked)) > 0
+    unasked = any(one.value != "0" for one in _adapters(known))
+    adapters = asked.lora.rank > 0 if "lora.rank" in given else unasked
     yield Setting("optimizer.lr", f"{LORA_LR:g}", _LORA_RATE) if adapters else _rate(known.lr)
     yield Setting("batch_size", str(batch_unasked(known.pairs)), _BATCH)
-    yield Setting("epochs", f"{epochs:g}", f"{steps:,} steps; {_EPOCHS}")
+    yield Setting("epochs", str(epochs), f"{epochs * each:,} steps; {_EPOCHS}")
     warm = min(WARM_SHARE, WARM_STEPS / max(1, steps))
     yield Setting("optimizer.warmup", f"{warm:.4g}", f"{round(warm * steps):,} steps: {_WARM}")
     yield Setting("optimizer.wd", "0.1", "FLYP's and WiSE-FT's")
