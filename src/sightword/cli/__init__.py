@@ -55,6 +55,10 @@ def configure(flags: given.Train) -> Config:
         config = dataclasses.replace(config, model=models.find(model)) if model else config
     else:
         config = general.plain(model or general.MODEL)
+    if flags.towers.text_model:
+        from sightword.recipes import borrowed  # as the next
+
+        config = borrowed.with_text(config, flags.towers.text_model)
     if flags.learning.pretrained:
         from sightword.recipes import starting  # this one needs torch: it reads the weights
 
