@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -36,14 +37,20 @@ def test_a_tokenizer_that_needs_no_code_around_it(kind: Literal["clip", "learned
     assert [one.ids for one in theirs.encode_batch(HARD)] == ours(HARD).ids.tolist()
 
 
-@given(text=st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="&"), max_size=40))
-@settings(max_examples=40, deadline=None)
-def test_plain_text_becomes_the_same_ids(text: str) -> None:
+@cache
+def completed() -> tokenizers.Tokenizer:
+    """CLIP's, which does all by itself; made once, it has 49,408 words."""
     ours = tokenizer_of("clip")
     inner = tokenizers.Tokenizer.from_str(ours._inner.to_str())
     beside.complete(inner, ours)
+    return inner
+
+
+@given(text=st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="&"), max_size=40))
+@settings(max_examples=40, deadline=None)
+def test_plain_text_becomes_the_same_ids(text: str) -> None:
     if "_of_text>" not in text.lower():
-        assert inner.encode(text).ids == ours([text]).ids[0].tolist()
+        assert completed().encode(text).ids == tokenizer_of("clip")([text]).ids[0].tolist()
 
 
 def test_preprocessing_in_the_words_of_others() -> None:
@@ -64,5 +71,4 @@ def test_templates_are_those_of_the_cards(tmp_path: Path) -> None:
     beside.write_templates(tmp_path)
     found = json.loads((tmp_path / beside.TEMPLATES).read_text())
     assert tuple(found["imagenet"]) == card_of("imagenet").templates
-    assert len(found["imagenet"]) > 10
-    assert all(found.values())
+    assert all(templates and all("{" in one for one in templates) for templates in found.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -62,6 +63,7 @@ class Agreement:
         return {name: None if value == math.inf else value for name, value in asdict(self).items()}
 
 
+@cache
 def take_sample(preparation: Preparation, count: int = COUNT) -> Sample:
     """Pictures and captions of the embedded demo, evenly spaced, and sentences that are hard to tokenise."""
     pairs = open_pairs("demo", _SPLIT)
