@@ -27,10 +27,11 @@ from torchvision_schemas import load_torchvision
 load_torchvision()
 
 import _interop_clip  # noqa: E402
+import _interop_images  # noqa: E402
 from _interop import Case  # noqa: E402
 from _results import append  # noqa: E402
 
-ROOMS = (_interop_clip,)  # each has CASES
+ROOMS = (_interop_clip, _interop_images)  # each has CASES
 LIMIT = 1e-5
 
 
@@ -39,7 +40,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--sources", type=Path, help="a folder with checkouts called SLIP and CLIP, which is OpenAI's"
+        "--sources",
+        type=Path,
+        help="a folder with checkouts called SLIP, mae, moco-v3 and OpenAI's CLIP",
     )
     parser.add_argument("--only", default="", help="cases whose line contains this")
     parser.add_argument("--out", type=Path, help="a line of JSON is appended here")

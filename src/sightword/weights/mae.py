@@ -28,7 +28,7 @@ _DECODER = ("decoder_", "mask_token")
 
 def recognises(file: Read) -> bool:
     """A decoder beside the encoder, MAE's fixed positions, or settings that name a model of its code."""
-    if not is_vit(file):
+    if not is_vit(file) or "architecture" in file.config:  # timm's config.json says whose it is
         return False
     args = file.about.get("args")
     named = isinstance(args, Mapping) and args.get("model") in _NAMES

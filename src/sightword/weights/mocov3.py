@@ -27,7 +27,9 @@ _HEADS = 12  # of its ViT-S and ViT-B alike (vits.py); timm's own ViT-S has 6
 
 def recognises(file: Read) -> bool:
     """Its two encoders, or its fixed positions, which lie otherwise than MAE's."""
-    return any(name.startswith(_BASE) for name in file.tensors) or fixed_positions(file) == "row first"
+    if any(name.startswith(_BASE) for name in file.tensors):
+        return True
+    return "architecture" not in file.config and fixed_positions(file) == "row first"
 
 
 def read(file: Read) -> Foreign:
