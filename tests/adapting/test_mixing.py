@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightword.adapting.mixing import mixture
+from sightword.adapting.mixing import hash_of, mixture
 from sightword.errors import SightwordError
 
 
@@ -66,3 +66,10 @@ def test_what_cannot_be_mixed_is_refused(ends: tuple[dict[str, Tensor], dict[str
         mixture(start, {**end, "0.weight": torch.zeros(4, 3, 1, 1)}, 0.5)
     with pytest.raises(SightwordError, match=r"alpha is 1\.5"):
         mixture(start, end, 1.5)
+
+
+def test_a_hash_names_weights_and_nothing_else(ends: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:
+    start, end = ends
+    assert hash_of(start) == hash_of(dict(reversed(list(start.items())))) != hash_of(end)
+    assert hash_of({"a": torch.tensor(1.0)}) != hash_of({"b": torch.tensor(1.0)})
+    assert hash_of({"a": torch.ones(2, dtype=torch.bfloat16)}) != hash_of({"a": torch.zeros(2)})

@@ -8,6 +8,7 @@ whole numbers, are the later model's.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -32,6 +33,15 @@ def mixture(start: Tensors, end: Tensors, alpha: float) -> dict[str, Tensor]:
         raise SightwordError(f"alpha is {alpha:g}; weights are mixed with shares from 0 to 1")
     _demand_alike(start, end)
     return {name: _between(tensor, end[name], alpha) for name, tensor in start.items()}
+
+
+def hash_of(tensors: Tensors) -> str:
+    """Names weights by what they are, whatever else their file says."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()[:16]
 
 
 def _between(start: Tensor, end: Tensor, alpha: float) -> Tensor:

@@ -7,9 +7,9 @@ from pathlib import Path
 from sightword.adapting.beginning import WEIGHTS
 from sightword.adapting.choice import Point
 from sightword.adapting.curve import Ends
+from sightword.adapting.mixing import hash_of
 from sightword.config import to_toml
-from sightword.training.disk import write_text, writing
-from sightword.training.records import file_digest
+from sightword.training.disk import read_tensors, write_text, writing
 from sightword.training.saving.checkpoint import write_encoders
 
 
@@ -37,7 +37,7 @@ def publish(ends: Ends, chosen: Point, folder: Path, weights: str) -> None:
         "objective": ends.model.config.objective,
         "alpha": chosen.alpha,
         "adapted_from": weights,
-        "start_hash": file_digest(ends.start)[:16],
-        "end_hash": file_digest(ends.end)[:16],
+        "start_hash": hash_of(read_tensors(ends.start)),
+        "end_hash": hash_of(read_tensors(ends.end)),
     }
     write_encoders(folder / WEIGHTS, ends.tensors(chosen.alpha), about)
