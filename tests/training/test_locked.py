@@ -23,7 +23,14 @@ from tiny_runs import (
 )
 from torch import Tensor
 
-from sightword.config import Config, ImageTowerConfig, LockConfig, ModelConfig, TextTowerConfig
+from sightword.config import (
+    Config,
+    ImageTowerConfig,
+    LockConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TextTowerConfig,
+)
 from sightword.errors import SightwordError
 from sightword.planning.memory import needed
 from sightword.training.caching import forward_backward
@@ -128,11 +135,25 @@ def test_a_run_goes_on_bit_for_bit(tmp_path: Path, data: Path, lock: LockConfig)
 
 
 def test_several_processes_train_what_one_does(tmp_path: Path, data: Path) -> None:
-    rows = {"image": (IMAGE, {}), "last": (LAST, {}), "both": (BOTH, {"chunk": 2})}
+    rows = {
+        "image": (IMAGE, {}),
+        "last": (LAST, {}),
+        "both": (BOTH, {"chunk": 2}),
+        "pieces": (LAST, {"parallel": "fsdp"}),
+    }
+    learning = OptimizerConfig(lr=5e-4, wd=0.1, warmup=0.2, eps=1e-5)  # rounding makes no steps
     runs = {}
     for ranks in (1, 2):
         runs[ranks] = [
-            tiny(tmp_path / f"{name}-{ranks}", data, batch_size=8 // ranks, lock=lock, image=DEEP, **more)
+            tiny(
+                tmp_path / f"{name}-{ranks}",
+                data,
+                batch_size=8 // ranks,
+                lock=lock,
+                image=DEEP,
+                optimizer=learning,
+                **more,
+            )
             for name, (lock, more) in rows.items()
         ]
         train_together(runs[ranks], ranks)

@@ -54,8 +54,14 @@ def _written(file: Path, changed: int, size: int) -> bool:
         nodes = ast.parse(file.read_bytes(), str(file)).body
     except SyntaxError:
         return True  # whoever imports it says what is wrong
-    answers = [ast.unparse(n.returns) for n in nodes if isinstance(n, ast.FunctionDef) and n.returns]
-    return any("Config" in answer for answer in answers)
+    functions = [n for n in nodes if isinstance(n, ast.FunctionDef) and n.returns and not _asks(n.args)]
+    return any("Config" in ast.unparse(n.returns) for n in functions if n.returns)
+
+
+def _asks(arguments: ast.arguments) -> bool:
+    """Whether a function cannot be called without arguments, as recipes are."""
+    needed = len(arguments.posonlyargs) + len(arguments.args) > len(arguments.defaults)
+    return needed or any(default is None for default in arguments.kw_defaults)
 
 
 def _recipes(module: ModuleType) -> Iterator[tuple[str, Recipe]]:

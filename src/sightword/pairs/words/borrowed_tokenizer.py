@@ -10,7 +10,7 @@ import tokenizers
 
 from sightword.errors import SightwordError
 from sightword.pairs.files import write_whole
-from sightword.pairs.words.tokenizing import Tokenizer
+from sightword.pairs.words.tokenizing import Tokenizer, id_of
 
 _PADS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")  # names of what fills the context, where none is set
 _ENDS = ("<|endoftext|>", "</s>", "<eos>")  # what ends a caption, where the file frames none
@@ -77,12 +77,12 @@ class BorrowedTokenizer(Tokenizer):
 
 
 def _padding(inner: tokenizers.Tokenizer) -> int:
-    told = inner.padding
-    return _named(inner, _PADS, "fills the context") if told is None else int(str(told["pad_id"]))
+    told = (inner.padding or {}).get("pad_id")
+    return _named(inner, _PADS, "fills the context") if told is None else int(told)
 
 
 def _named(inner: tokenizers.Tokenizer, names: Sequence[str], what: str) -> int:
-    found = [inner.token_to_id(name) for name in names if inner.token_to_id(name) is not None]
-    if not found:
+    known = next((name for name in names if inner.token_to_id(name) is not None), None)
+    if known is None:
         raise SightwordError(f"no token of the tokenizer {what}; wanted one of {', '.join(names)}")
-    return int(found[0])
+    return id_of(inner, known)
