@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import image_encoders
+import numpy as np
 import siglip_pairs
 import torch
 from _interop import MODEL, Case, Features, folder, random_weights
@@ -130,6 +131,7 @@ def from_open_clip_siglip(sources: Path | None) -> Features:
 def from_mae(name: str, sources: Path | None) -> Features:
     """MAE's own ViT with its own positions, as its pre-training's encoder; read without config.json."""
     root = _source(sources, "mae")
+    vars(np).setdefault("float", float)  # a name that numpy had when MAE was written
     module = load(root / "models_vit.py", root)
     theirs, images = random_weights(getattr(module, name)(num_classes=0)), pixels(224)
     positions = load(root / "util" / "pos_embed.py", root).get_2d_sincos_pos_embed

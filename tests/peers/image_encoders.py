@@ -159,7 +159,7 @@ def mocov3(case: str, root: Path) -> Answers:
     else:
         vits = moco_vits(root)
         shape = dict(SHAPE) if case == "mocov3-vit" else {**SHAPE, "img_size": 32, "patch_size": 16}
-        stem = {} if case == "mocov3-vit" else {"embed_layer": without_bias(vits.ConvStem)}
+        stem = {} if case == "mocov3-vit" else {"embed_layer": vits.ConvStem}
         settings = {**shape, "embed_dim": 48, "num_heads": 12, **stem}
         norm = {"norm_layer": partial(nn.LayerNorm, eps=1e-6)}
         made = builder.MoCo_ViT(partial(vits.VisionTransformerMoCo, **settings, **norm), 4, 6)
@@ -181,6 +181,7 @@ def moco_vits(root: Path) -> ModuleType:
     with mock.patch.dict(sys.modules, {"timm.models.layers.helpers": helpers}):
         module = load(root / "vits.py", root)
     module.VisionTransformerMoCo.num_tokens = 1
+    module.ConvStem = without_bias(module.ConvStem)
     return module
 
 
