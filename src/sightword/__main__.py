@@ -1,4 +1,4 @@
-"""Floor 9. `python -m sightword` is the command `sightword`."""
+"""`python -m sightword` is the command `sightword`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 1. Signs of collapse: how widely features lie, and how close those lie that belong together.
+"""Signs of collapse: how widely features lie, and how close those lie that belong together.
 
 Pure measurements, not losses: features in, one number out, computed in float64, without gradient.
 """

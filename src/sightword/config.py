@@ -1,4 +1,4 @@
-"""Floor 0. What a run is made of: frozen dataclasses, to and from TOML, dotted overrides. No torch here."""
+"""What a run is made of: frozen dataclasses, to and from TOML, dotted overrides. No torch here."""
 
 from __future__ import annotations
 

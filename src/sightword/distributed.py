@@ -1,4 +1,4 @@
-"""Floor 1. The other processes of a run: who we are, and features of all ranks with exact gradient.
+"""The other processes of a run: who we are, and features of all ranks with exact gradient.
 
 In one process everything here is the identity, so objectives are written once. How gradients come out
 right: every rank's loss is the mean over its *local* rows, scored against the features of all ranks;

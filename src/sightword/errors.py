@@ -1,4 +1,4 @@
-"""Floor 0. The one exception that a user is meant to see."""
+"""The one exception that a user is meant to see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 1. Which patches an encoder does not see, and pictures as rows of patches.
+"""Which patches an encoder does not see, and pictures as rows of patches.
 
 A row's mask is a pure function of (seed, masking, sample id, epoch): it does not depend on the batch that
 the sample happens to be in, nor on workers and ranks. Every row hides equally many, so that hidden tokens

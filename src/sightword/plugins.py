@@ -1,4 +1,4 @@
-"""Floor 0. Where a user's own objectives and recipes lie: the directories that `SIGHTWORD_PATH` names.
+"""Where a user's own objectives and recipes lie: the directories that `SIGHTWORD_PATH` names.
 
 Each may hold the folders `objectives/` and `recipes/`, whose modules then belong to the packages
 `sightword.objectives` and `sightword.recipes`. Nothing is imported here.

@@ -1,4 +1,4 @@
-"""Floor 1. Random numbers as a pure function of what they are for: (seed, purpose, sample, epoch).
+"""Random numbers as a pure function of what they are for: (seed, purpose, sample, epoch).
 
 Nothing here holds state, so a sample's augmentation, caption or mask does not depend on the number of
 workers, ranks or machines, nor on what was drawn before it.

@@ -1,4 +1,4 @@
-"""Floor 1. How sure a measured number is: intervals, paired differences, corrections. Pure numpy and scipy.
+"""How sure a measured number is: intervals, paired differences, corrections. Pure numpy and scipy.
 
 Every bootstrap here resamples *units* (examples, or clusters of examples that belong together) and takes
 the ratio of two sums over them: a mean, and a mean over clusters of unequal size.

@@ -1,4 +1,4 @@
-"""Floor 0. The words that rooms say to each other: what may be asked of an encoder, and what comes back.
+"""The words that rooms say to each other: what may be asked of an encoder, and what comes back.
 
 An objective *declares* what it wants encoded (`Encode`); training encodes it; the objective scores what
 comes back (`Encoded`) and answers with a `Term`. Everything frozen here is data: equal means shared.

@@ -1,1 +1,1 @@
-"""Floor 9. Weights that somebody has, adapted to pairs of one's own, and what it cost elsewhere."""
+"""Weights that somebody has, adapted to pairs of one's own, and what it cost elsewhere."""

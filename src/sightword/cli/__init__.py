@@ -1,4 +1,4 @@
-"""Floor 10. The command line: reads flags, calls one room, and turns a mistake into one clear line."""
+"""The command line: reads flags, calls one room, and turns a mistake into one clear line."""
 
 from __future__ import annotations
 

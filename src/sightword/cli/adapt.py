@@ -1,4 +1,4 @@
-"""Floor 10. `sightword adapt`: what is asked for, worked out on the data and weights that are there."""
+"""`sightword adapt`: what is asked for, worked out on the data and weights that are there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 10. Which command was called, and what help says of all of them. No torch here."""
+"""Which command was called, and what help says of all of them. No torch here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import sightword
 from sightword.cli import usage
-from sightword.cli.data_flags import DATA_COMMANDS
 from sightword.cli.adapt_flags import Adapt
+from sightword.cli.data_flags import DATA_COMMANDS
 from sightword.cli.export import Export
 from sightword.cli.flags import Compare, Demo, Evaluate, Report, Train
 from sightword.cli.plan_flags import Plan

@@ -1,4 +1,4 @@
-"""Floor 10. `sightword data ...`: each function calls one room and prints what came of it."""
+"""`sightword data ...`: each function calls one room and prints what came of it."""
 
 from __future__ import annotations
 

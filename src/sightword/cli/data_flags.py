@@ -1,4 +1,4 @@
-"""Floor 10. The flags of `sightword data ...`, as dataclasses that tyro reads. No torch here."""
+"""The flags of `sightword data ...`, as dataclasses that tyro reads. No torch here."""
 
 from __future__ import annotations
 

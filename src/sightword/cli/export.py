@@ -1,4 +1,4 @@
-"""Floor 10. `sightword export`: a trained model in a form that other software takes."""
+"""`sightword export`: a trained model in a form that other software takes."""
 
 from __future__ import annotations
 

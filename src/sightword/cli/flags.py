@@ -1,4 +1,4 @@
-"""Floor 10. The flags of every command, as dataclasses that tyro reads. No torch here.
+"""The flags of every command, as dataclasses that tyro reads. No torch here.
 
 A training flag that is not given leaves the recipe's value; `_NAMES` says which setting each one changes.
 """

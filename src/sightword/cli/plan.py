@@ -1,4 +1,4 @@
-"""Floor 10. `sightword plan`: works out what a run takes, says it, and refuses what does not fit."""
+"""`sightword plan`: works out what a run takes, says it, and refuses what does not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 10. The flags of `sightword plan`, and the configuration that they ask for. No torch here."""
+"""The flags of `sightword plan`, and the configuration that they ask for. No torch here."""
 
 from __future__ import annotations
 

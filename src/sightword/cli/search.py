@@ -1,4 +1,4 @@
-"""Floor 10. `sightword index` and `sightword search`: each calls one room and prints what came of it."""
+"""`sightword index` and `sightword search`: each calls one room and prints what came of it."""
 
 from __future__ import annotations
 

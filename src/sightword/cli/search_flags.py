@@ -1,4 +1,4 @@
-"""Floor 10. The flags of `sightword index` and `sightword search`. No torch here."""
+"""The flags of `sightword index` and `sightword search`. No torch here."""
 
 from __future__ import annotations
 

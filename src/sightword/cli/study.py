@@ -1,4 +1,4 @@
-"""Floor 10. `sightword study`: what is asked for, worked out on the data that is there."""
+"""`sightword study`: what is asked for, worked out on the data that is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 10. The flags that say whose towers there are, and what of them learns. No torch here."""
+"""The flags that say whose towers there are, and what of them learns. No torch here."""
 
 from __future__ import annotations
 

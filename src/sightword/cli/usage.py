@@ -1,4 +1,4 @@
-"""Floor 10. Flags are read by tyro; what it draws in a box for a wrong one is said in one line here."""
+"""Flags are read by tyro; what it draws in a box for a wrong one is said in one line here."""
 
 from __future__ import annotations
 

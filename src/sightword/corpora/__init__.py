@@ -1,1 +1,1 @@
-"""Floor 7. Corpora as files: packed, checked, counted, and built from what package managers serve."""
+"""Corpora as files: packed, checked, counted, and built from what package managers serve."""

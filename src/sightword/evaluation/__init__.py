@@ -1,1 +1,1 @@
-"""Floor 6. What a trained model can do: labelled sets, features, tasks, scores and their comparison."""
+"""What a trained model can do: labelled sets, features, tasks, scores and their comparison."""

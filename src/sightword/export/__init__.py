@@ -1,1 +1,1 @@
-"""Floor 7. Trained models in the forms that other software takes, each verified before it is there."""
+"""Trained models in the forms that other software takes, each verified before it is there."""

@@ -1,4 +1,4 @@
-"""Floor 7. How far an exported model's features are from the run's, on real pictures and their captions."""
+"""How far an exported model's features are from the run's, on real pictures and their captions."""
 
 from __future__ import annotations
 

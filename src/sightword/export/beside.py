@@ -1,4 +1,4 @@
-"""Floor 7. What travels with the weights: preprocessing, tokenizer, templates; in widely read forms."""
+"""What travels with the weights: preprocessing, tokenizer, templates; in widely read forms."""
 
 from __future__ import annotations
 

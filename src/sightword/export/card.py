@@ -1,4 +1,4 @@
-"""Floor 7. The model card, as model hubs read one: what it is, what it cost, how good, how to load it."""
+"""The model card, as model hubs read one: what it is, what it cost, how good, how to load it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. One export: written aside, loaded again, compared, and only then in its place."""
+"""One export: written aside, loaded again, compared, and only then in its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. Whose work went into a model: the notices of its data, and of the tokenizer that travels along."""
+"""Whose work went into a model: the notices of its data, and of the tokenizer that travels along."""
 
 from __future__ import annotations
 

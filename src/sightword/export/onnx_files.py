@@ -1,4 +1,4 @@
-"""Floor 7. ONNX: the two encoders as graphs, for ONNX Runtime from Python, C#, C++, Java or JavaScript."""
+"""ONNX: the two encoders as graphs, for ONNX Runtime from Python, C#, C++, Java or JavaScript."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. open_clip: a folder that its `local-dir:` takes, with its own towers or one of timm's."""
+"""open_clip: a folder that its `local-dir:` takes, with its own towers or one of timm's."""
 
 from __future__ import annotations
 

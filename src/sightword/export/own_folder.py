@@ -1,4 +1,4 @@
-"""Floor 7. sightword's own folder: weights, configuration and tokenizer, without the rest of the run."""
+"""sightword's own folder: weights, configuration and tokenizer, without the rest of the run."""
 
 from __future__ import annotations
 

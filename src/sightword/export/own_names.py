@@ -1,4 +1,4 @@
-"""Floor 7. Our tensors, as the tables of `sightword.weights` want them."""
+"""Our tensors, as the tables of `sightword.weights` want them."""
 
 from __future__ import annotations
 

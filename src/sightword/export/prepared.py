@@ -1,4 +1,4 @@
-"""Floor 7. Prepared pictures through the preprocessing of another library."""
+"""Prepared pictures through the preprocessing of another library."""
 
 from __future__ import annotations
 

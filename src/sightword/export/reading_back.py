@@ -1,4 +1,4 @@
-"""Floor 7. An exported folder, read by sightword: as a run, or as weights from elsewhere."""
+"""An exported folder, read by sightword: as a run, or as weights from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. What every form of export is: it refuses, writes a folder, and has the folder loaded again."""
+"""What every form of export is: it refuses, writes a folder, and has the folder loaded again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. The forms of export there are."""
+"""The forms of export there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. timm: the image tower as a folder that its `local-dir:` takes."""
+"""timm: the image tower as a folder that its `local-dir:` takes."""
 
 from __future__ import annotations
 

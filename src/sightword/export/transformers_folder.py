@@ -1,4 +1,4 @@
-"""Floor 7. transformers: a folder that AutoModel, AutoProcessor and AutoTokenizer take."""
+"""transformers: a folder that AutoModel, AutoProcessor and AutoTokenizer take."""
 
 from __future__ import annotations
 

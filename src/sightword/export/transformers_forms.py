@@ -1,4 +1,4 @@
-"""Floor 7. Which of transformers' models one of ours can be, with its configuration and tensors."""
+"""Which of transformers' models one of ours can be, with its configuration and tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 1. The mathematics of the objectives: tensors in, one scalar out, nothing kept.
+"""The mathematics of the objectives: tensors in, one scalar out, nothing kept.
 
 Everything is computed in float32 (float64 stays float64) with autocast off, because a softmax over
 thousands of pairs in bfloat16 loses the small logits that carry the gradient.

@@ -1,1 +1,1 @@
-"""Floor 4. What a run learns from: one objective a file, found by its file name (see catalogue.py)."""
+"""What a run learns from: one objective a file, found by its file name (see catalogue.py)."""

@@ -1,4 +1,4 @@
-"""Floor 4. What an objective is: it declares what it wants encoded, and scores what comes back.
+"""What an objective is: it declares what it wants encoded, and scores what comes back.
 
 To add one, put a module beside this one: its file name (underscores for hyphens) is its name in
 `--objective`, and it holds exactly one concrete subclass of `Objective`. See docs/adding-an-objective.md.

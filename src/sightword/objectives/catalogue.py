@@ -1,4 +1,4 @@
-"""Floor 4. Which objectives there are: one a file, named by its file. Listing them imports no torch."""
+"""Which objectives there are: one a file, named by its file. Listing them imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 4. The language of `--objective`: weighted sums such as `clip + 0.5 * mae(ratio=0.6)@80%`.
+"""The language of `--objective`: weighted sums such as `clip + 0.5 * mae(ratio=0.6)@80%`.
 
     sum    = term { "+" term }
     term   = [ weight "*" ] name [ "(" option { "," option } ")" ] [ "@" percent "%" ]

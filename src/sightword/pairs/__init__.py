@@ -1,1 +1,1 @@
-"""Floor 3. Pairs of pictures and captions: where they lie, in which order they come, which words are used."""
+"""Pairs of pictures and captions: where they lie, in which order they come, which words are used."""

@@ -1,4 +1,4 @@
-"""Floor 3. What every source of pairs answers: an indexable data set without state."""
+"""What every source of pairs answers: an indexable data set without state."""
 
 from __future__ import annotations
 

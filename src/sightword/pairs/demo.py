@@ -1,4 +1,4 @@
-"""Floor 3. The demo's pairs, which come with the package: emoji drawn by six artists, 64 pixels."""
+"""The demo's pairs, which come with the package: emoji drawn by six artists, 64 pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Where derived files may lie, and how they are written so that nobody ever sees half of one."""
+"""Where derived files may lie, and how they are written so that nobody ever sees half of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Several sources as one: what `a::b` means."""
+"""Several sources as one: what `a::b` means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Several sources in given proportions: a pure function of (seed, step) like the plain order.
+"""Several sources in given proportions: a pure function of (seed, step) like the plain order.
 
 `--data a::b --upsampling 1::2` shows every pair of `a` once in an epoch and every pair of `b` twice. Each
 source has an order of its own and goes through its own epochs one after another, faster or slower than the

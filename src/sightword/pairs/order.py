@@ -1,4 +1,4 @@
-"""Floor 3. Which samples make up the batch of a step: a pure function of (seed, step).
+"""Which samples make up the batch of a step: a pure function of (seed, step).
 
 An epoch permutes the shards, cuts them into windows of a few consecutive shards and shuffles each window
 whole. Nothing is listed: the sample at any position is computed, by index arithmetic over the shards'

@@ -1,4 +1,4 @@
-"""Floor 3. Some pairs of a source as a source of its own, with the shards of the whole."""
+"""Some pairs of a source as a source of its own, with the shards of the whole."""
 
 from __future__ import annotations
 

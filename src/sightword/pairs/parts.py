@@ -1,4 +1,4 @@
-"""Floor 3. Parts of the data: what training never sees, and nested subsets of what it may see.
+"""Parts of the data: what training never sees, and nested subsets of what it may see.
 
 Which pairs are held out depends on nothing but the data and how many they are: they are the same for every
 seed, size and objective. Of all other pairs a run sees the first `samples` of a permutation keyed by its

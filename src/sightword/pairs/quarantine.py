@@ -1,4 +1,4 @@
-"""Floor 3. Unreadable samples: each noted once in a manifest, and the run stopped when they are too many."""
+"""Unreadable samples: each noted once in a manifest, and the run stopped when they are too many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. How pairs are to be read: what a path alone does not say."""
+"""How pairs are to be read: what a path alone does not say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. One pair, with its picture or without it."""
+"""One pair, with its picture or without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Image-text pairs, wherever they lie: which room opens what a user names."""
+"""Image-text pairs, wherever they lie: which room opens what a user names."""
 
 from __future__ import annotations
 

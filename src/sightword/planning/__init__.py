@@ -1,1 +1,1 @@
-"""Floor 7. What a run will take, before anything is paid for."""
+"""What a run will take, before anything is paid for."""

@@ -1,1 +1,1 @@
-"""Floor 8. Recipes: functions that return a `Config`. One file for each paper or purpose; no torch here."""
+"""Recipes: functions that return a `Config`. One file for each paper or purpose; no torch here."""

@@ -1,1 +1,1 @@
-"""Floor 7. One self-contained page that shows what runs learned and whether the difference is real."""
+"""One self-contained page that shows what runs learned and whether the difference is real."""

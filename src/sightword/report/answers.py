@@ -1,4 +1,4 @@
-"""Floor 7. Zero-shot answers, right and wrong, with the pictures they are about."""
+"""Zero-shot answers, right and wrong, with the pictures they are about."""
 
 from __future__ import annotations
 

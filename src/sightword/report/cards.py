@@ -1,4 +1,4 @@
-"""Floor 7. The comparisons as cards: what was equal, who is better, and the differences on one scale."""
+"""The comparisons as cards: what was equal, who is better, and the differences on one scale."""
 
 from __future__ import annotations
 

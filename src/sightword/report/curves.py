@@ -1,4 +1,4 @@
-"""Floor 7. What happened during training: scores and each term's loss, over samples and over FLOPs."""
+"""What happened during training: scores and each term's loss, over samples and over FLOPs."""
 
 from __future__ import annotations
 

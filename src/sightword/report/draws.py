@@ -1,4 +1,4 @@
-"""Floor 7. Which examples are shown: drawn by lot with a fixed seed, never picked."""
+"""Which examples are shown: drawn by lot with a fixed seed, never picked."""
 
 from __future__ import annotations
 

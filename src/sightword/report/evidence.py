@@ -1,4 +1,4 @@
-"""Floor 7. The set that a page shows pictures of, and what each run kept about it."""
+"""The set that a page shows pictures of, and what each run kept about it."""
 
 from __future__ import annotations
 

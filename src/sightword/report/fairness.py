@@ -1,4 +1,4 @@
-"""Floor 7. Which runs may be compared: on parts of one size, equally many samples seen or FLOPs spent."""
+"""Which runs may be compared: on parts of one size, equally many samples seen or FLOPs spent."""
 
 from __future__ import annotations
 

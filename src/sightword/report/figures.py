@@ -1,4 +1,4 @@
-"""Floor 7. Line charts, interval strips and scatter plots as inline SVG that follows the page's theme."""
+"""Line charts, interval strips and scatter plots as inline SVG that follows the page's theme."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. The parts of the page that show pictures, and the rule by which each of them chooses."""
+"""The parts of the page that show pictures, and the rule by which each of them chooses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. Under which licences the pictures on the page are shown, as their own records say."""
+"""Under which licences the pictures on the page are shown, as their own records say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. A map of a feature space: pictures that the encoder finds alike lie close together."""
+"""A map of a feature space: pictures that the encoder finds alike lie close together."""
 
 from __future__ import annotations
 

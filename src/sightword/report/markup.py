@@ -1,4 +1,4 @@
-"""Floor 7. HTML that cannot be injected into: text is escaped unless this room made it."""
+"""HTML that cannot be injected into: text is escaped unless this room made it."""
 
 from __future__ import annotations
 

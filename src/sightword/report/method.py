@@ -1,4 +1,4 @@
-"""Floor 7. How it was measured: protocols, numbers of examples, hashes, versions, commands, licences."""
+"""How it was measured: protocols, numbers of examples, hashes, versions, commands, licences."""
 
 from __future__ import annotations
 

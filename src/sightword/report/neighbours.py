@@ -1,4 +1,4 @@
-"""Floor 7. What lies near: pictures for a caption, and pictures for a picture, run beside run."""
+"""What lies near: pictures for a caption, and pictures for a picture, run beside run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. One self-contained HTML file: what was compared, what came out, and the pictures to see it by."""
+"""One self-contained HTML file: what was compared, what came out, and the pictures to see it by."""
 
 from __future__ import annotations
 

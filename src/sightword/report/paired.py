@@ -1,4 +1,4 @@
-"""Floor 7. Differences between two runs that answered the same questions, with their paired intervals."""
+"""Differences between two runs that answered the same questions, with their paired intervals."""
 
 from __future__ import annotations
 

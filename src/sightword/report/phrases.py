@@ -1,4 +1,4 @@
-"""Floor 7. Numbers and measures in the words and digits that a reader sees."""
+"""Numbers and measures in the words and digits that a reader sees."""
 
 from __future__ import annotations
 

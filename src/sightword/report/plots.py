@@ -1,4 +1,4 @@
-"""Floor 7. Charts drawn layer by layer on linear or logarithmic axes: bands, intervals, zones, labels.
+"""Charts drawn layer by layer on linear or logarithmic axes: bands, intervals, zones, labels.
 
 Every layer takes the field that it lies on and gives SVG; `chart` puts them together. Shapes, dashes, filled
 or hollow marks and words say whatever colours say.

@@ -1,4 +1,4 @@
-"""Floor 7. What masked reconstruction saw, what it was asked for and what it painted."""
+"""What masked reconstruction saw, what it was asked for and what it painted."""
 
 from __future__ import annotations
 

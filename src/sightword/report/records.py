@@ -1,4 +1,4 @@
-"""Floor 7. What runs wrote down, read back: configuration, steps and scores. Never a text log."""
+"""What runs wrote down, read back: configuration, steps and scores. Never a text log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. The parts of the page in a reader's order, each with its pictures or with why there are none."""
+"""The parts of the page in a reader's order, each with its pictures or with why there are none."""
 
 from __future__ import annotations
 

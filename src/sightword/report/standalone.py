@@ -1,4 +1,4 @@
-"""Floor 7. A chart as an SVG file of its own: white ground, its own colours, no style sheet needed."""
+"""A chart as an SVG file of its own: white ground, its own colours, no style sheet needed."""
 
 from __future__ import annotations
 

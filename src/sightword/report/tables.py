@@ -1,4 +1,4 @@
-"""Floor 7. The runs and their scores as tables, a column for each run."""
+"""The runs and their scores as tables, a column for each run."""
 
 from __future__ import annotations
 

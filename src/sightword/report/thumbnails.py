@@ -1,4 +1,4 @@
-"""Floor 7. Pictures made small and put into the page itself."""
+"""Pictures made small and put into the page itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. What came out, in plain words that never say more than the paired interval does."""
+"""What came out, in plain words that never say more than the paired interval does."""
 
 from __future__ import annotations
 

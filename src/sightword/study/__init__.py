@@ -1,1 +1,1 @@
-"""Floor 9. Did self-supervision pay? Grids of paired runs, and what they say."""
+"""Did self-supervision pay? Grids of paired runs, and what they say."""

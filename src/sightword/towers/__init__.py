@@ -1,1 +1,1 @@
-"""Floor 2. Networks: image and text towers, the space where they meet, heads, decoder, momentum copies."""
+"""Networks: image and text towers, the space where they meet, heads, decoder, momentum copies."""

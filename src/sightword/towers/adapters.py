@@ -1,4 +1,4 @@
-"""Floor 2. Low-rank adapters in a tower's linear layers, by the `peft` library."""
+"""Low-rank adapters in a tower's linear layers, by the `peft` library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. What every tower is: pixels or words in, `Encoded` out."""
+"""What every tower is: pixels or words in, `Encoded` out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. Batch norm over the batches of all processes, on CPUs and GPUs alike."""
+"""Batch norm over the batches of all processes, on CPUs and GPUs alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. What all transformers here are made of: attention, MLP, drop path, pre-norm block."""
+"""What all transformers here are made of: attention, MLP, drop path, pre-norm block."""
 
 from __future__ import annotations
 

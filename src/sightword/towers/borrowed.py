@@ -1,4 +1,4 @@
-"""Floor 2. What towers of other libraries have in common: their shapes tell what they are."""
+"""What towers of other libraries have in common: their shapes tell what they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. Towers of the `transformers` library: `--model hf:FOLDER`, `--text-model hf:FOLDER`.
+"""Towers of the `transformers` library: `--model hf:FOLDER`, `--text-model hf:FOLDER`.
 
 The library's own configuration is kept in ours as JSON, so that a run is loaded again without the folder.
 """

@@ -1,4 +1,4 @@
-"""Floor 2. Image towers of the `timm` library, by its names: `--model timm:convnext_tiny`."""
+"""Image towers of the `timm` library, by its names: `--model timm:convnext_tiny`."""
 
 from __future__ import annotations
 

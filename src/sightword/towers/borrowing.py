@@ -1,4 +1,4 @@
-"""Floor 2. Libraries that only some towers need: imported when such a tower is asked for."""
+"""Libraries that only some towers need: imported when such a tower is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. From a configuration to towers, refusing what does not fit before anything is allocated."""
+"""From a configuration to towers, refusing what does not fit before anything is allocated."""
 
 from __future__ import annotations
 

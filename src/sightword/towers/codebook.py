@@ -1,4 +1,4 @@
-"""Floor 2. A codebook of directions: the nearest code of a feature, and codes that follow what chose them."""
+"""A codebook of directions: the nearest code of a feature, and codes that follow what chose them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. MAE's decoder: from the tokens that were seen to the pixels of every patch."""
+"""MAE's decoder: from the tokens that were seen to the pixels of every patch."""
 
 from __future__ import annotations
 

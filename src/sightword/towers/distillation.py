@@ -1,4 +1,4 @@
-"""Floor 2. A student's features learn from a slow teacher's: DINO's loss with its heads and its centre."""
+"""A student's features learn from a slow teacher's: DINO's loss with its heads and its centre."""
 
 from __future__ import annotations
 

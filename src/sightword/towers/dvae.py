@@ -1,4 +1,4 @@
-"""Floor 2. DALL-E's discrete autoencoder as a visual tokenizer, from the weights that OpenAI published."""
+"""DALL-E's discrete autoencoder as a visual tokenizer, from the weights that OpenAI published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. The small networks that self-supervised objectives put behind a tower."""
+"""The small networks that self-supervised objectives put behind a tower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. One trunk for a picture and its caption together (M3AE)."""
+"""One trunk for a picture and its caption together (M3AE)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. M3AE's decoder: from what was seen of a picture and its caption to all pixels and hidden words."""
+"""M3AE's decoder: from what was seen of a picture and its caption to all pixels and hidden words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. The space where pictures and captions meet, and the temperature of their contrast."""
+"""The space where pictures and captions meet, and the temperature of their contrast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. What the many layers of deep networks have in common: recomputed in backward, and compiled."""
+"""What the many layers of deep networks have in common: recomputed in backward, and compiled."""
 
 from __future__ import annotations
 

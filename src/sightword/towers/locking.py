@@ -1,4 +1,4 @@
-"""Floor 2. Towers that keep their weights, and compute what they computed, while the rest learns."""
+"""Towers that keep their weights, and compute what they computed, while the rest learns."""
 
 from __future__ import annotations
 

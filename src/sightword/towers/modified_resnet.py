@@ -1,4 +1,4 @@
-"""Floor 2. OpenAI's modified ResNet, which CLIP and SLIP call RN50; parameters bear OpenAI's names."""
+"""OpenAI's modified ResNet, which CLIP and SLIP call RN50; parameters bear OpenAI's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. A module that follows another one slowly: momentum encoders, teachers, averages of weights."""
+"""A module that follows another one slowly: momentum encoders, teachers, averages of weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. What a decoder of pixels must paint: patches as the tower sees them, the error, and pictures."""
+"""What a decoder of pixels must paint: patches as the tower sees them, the error, and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. Where a patch lies: fixed 2-D sine-cosine embeddings, learned ones, both for any grid."""
+"""Where a patch lies: fixed 2-D sine-cosine embeddings, learned ones, both for any grid."""
 
 from __future__ import annotations
 

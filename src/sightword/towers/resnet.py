@@ -1,4 +1,4 @@
-"""Floor 2. A small residual network that learns fast on a CPU."""
+"""A small residual network that learns fast on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. The ResNet of most released weights (ResNet-18 to -152); parameters bear torchvision's names."""
+"""The ResNet of most released weights (ResNet-18 to -152); parameters bear torchvision's names."""
 
 from __future__ import annotations
 

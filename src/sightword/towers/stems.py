@@ -1,4 +1,4 @@
-"""Floor 2. From pixels to the first tokens of a ViT: patches or a few convolutions."""
+"""From pixels to the first tokens of a ViT: patches or a few convolutions."""
 
 from __future__ import annotations
 

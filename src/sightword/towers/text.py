@@ -1,4 +1,4 @@
-"""Floor 2. The text transformer: causal as CLIP's, or bidirectional as BERT's."""
+"""The text transformer: causal as CLIP's, or bidirectional as BERT's."""
 
 from __future__ import annotations
 

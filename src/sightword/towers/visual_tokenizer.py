@@ -1,4 +1,4 @@
-"""Floor 2. Pictures as visual words: what says which, and one that learns it from the user's own pictures."""
+"""Pictures as visual words: what says which, and one that learns it from the user's own pictures."""
 
 from __future__ import annotations
 

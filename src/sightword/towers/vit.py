@@ -1,4 +1,4 @@
-"""Floor 2. The vision transformer, whole or seeing only some of its patches."""
+"""The vision transformer, whole or seeing only some of its patches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2. A head that says which words a picture's caption has (SuperClass, SuperCLIP)."""
+"""A head that says which words a picture's caption has (SuperClass, SuperCLIP)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Floor 5. From a configuration to trained weights: the encoding plan, the loop, checkpoints and records."""
+"""From a configuration to trained weights: the encoding plan, the loop, checkpoints and records."""

@@ -1,1 +1,1 @@
-"""Floor 8. A trained model put to use: pictures classified, ranked, indexed, searched and shown."""
+"""A trained model put to use: pictures classified, ranked, indexed, searched and shown."""

@@ -1,4 +1,4 @@
-"""Floor 8. What a model answers about pictures: which class, and in which order."""
+"""What a model answers about pictures: which class, and in which order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 8. A model for use: what `sightword.load` gives."""
+"""A model for use: what `sightword.load` gives."""
 
 from __future__ import annotations
 

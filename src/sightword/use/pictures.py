@@ -1,4 +1,4 @@
-"""Floor 8. Pictures as users have them, made into what a model sees."""
+"""Pictures as users have them, made into what a model sees."""
 
 from __future__ import annotations
 

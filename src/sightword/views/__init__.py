@@ -1,1 +1,1 @@
-"""Floor 3. From bytes to augmented batches: pictures are decoded once, and every view is a pure function."""
+"""From bytes to augmented batches: pictures are decoded once, and every view is a pure function."""

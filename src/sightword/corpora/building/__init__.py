@@ -1,1 +1,1 @@
-"""Floor 7. The public corpora, from packages to shards."""
+"""The public corpora, from packages to shards."""

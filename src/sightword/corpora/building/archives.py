@@ -1,4 +1,4 @@
-"""Floor 7. Package archives read in place, never unpacked: npm's `.tgz` and Debian's `.deb`."""
+"""Package archives read in place, never unpacked: npm's `.tgz` and Debian's `.deb`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. The public corpora: packages in, shards of captioned pictures out, with licences and splits."""
+"""The public corpora: packages in, shards of captioned pictures out, with licences and splits."""
 
 from __future__ import annotations
 

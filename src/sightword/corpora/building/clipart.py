@@ -1,4 +1,4 @@
-"""Floor 7. Clip art: what people gave to the Open Clip Art Library, packed by Debian, in their own words."""
+"""Clip art: what people gave to the Open Clip Art Library, packed by Debian, in their own words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. From a drawing in a package to a picture in a corpus: on white, square, WebP without loss."""
+"""From a drawing in a package to a picture in a corpus: on white, square, WebP without loss."""
 
 from __future__ import annotations
 

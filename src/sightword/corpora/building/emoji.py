@@ -1,4 +1,4 @@
-"""Floor 7. Emoji: one concept drawn by up to eight artists, labelled in many languages by emojibase."""
+"""Emoji: one concept drawn by up to eight artists, labelled in many languages by emojibase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. Families of concepts: what is drawn alike or named alike stays on one side of a split.
+"""Families of concepts: what is drawn alike or named alike stays on one side of a split.
 
 Several artists draw one concept, and one artist draws it in many styles, skin tones and genders. If some
 lay in training and some in testing, a test would ask for what was seen. So names that mean one thing are

@@ -1,4 +1,4 @@
-"""Floor 7. Packages at hand: archives that the user gives, else what their package manager fetches."""
+"""Packages at hand: archives that the user gives, else what their package manager fetches."""
 
 from __future__ import annotations
 

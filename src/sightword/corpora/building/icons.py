@@ -1,4 +1,4 @@
-"""Floor 7. Icons: the sets that Iconify gathers, each under its own licence, captioned by their names."""
+"""Icons: the sets that Iconify gathers, each under its own licence, captioned by their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. What a package offers to a corpus, before anything is drawn, and what is left out of it."""
+"""What a package offers to a corpus, before anything is drawn, and what is left out of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. Which artwork may go into a corpus, by the SPDX name of its licence.
+"""Which artwork may go into a corpus, by the SPDX name of its licence.
 
 Kept: licences that ask for attribution at most. Share-alike ones are kept where the caller says so, since
 pictures made from theirs stay under theirs. Left out: those that forbid commercial use or derivatives,

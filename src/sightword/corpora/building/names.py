@@ -1,4 +1,4 @@
-"""Floor 7. Names of drawings in words: styles and sizes taken off, and what two names have in common."""
+"""Names of drawings in words: styles and sizes taken off, and what two names have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. Who made the pictures of a corpus and under which licences, as its licences ask to be told."""
+"""Who made the pictures of a corpus and under which licences, as its licences ask to be told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7. Many drawings at once: over processes, in order, and never for ever."""
+"""Many drawings at once: over processes, in order, and never for ever."""
 
 from __future__ import annotations
 

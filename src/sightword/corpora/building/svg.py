@@ -1,4 +1,4 @@
-"""Floor 7. SVG from strangers, looked over before anything draws it: one pass, no entity ever expanded."""
+"""SVG from strangers, looked over before anything draws it: one pass, no entity ever expanded."""
 
 from __future__ import annotations
 

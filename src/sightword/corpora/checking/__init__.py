@@ -1,1 +1,1 @@
-"""Floor 7. What is wrong with pairs."""
+"""What is wrong with pairs."""

@@ -1,1 +1,1 @@
-"""Floor 7. Any pairs into shards."""
+"""Any pairs into shards."""

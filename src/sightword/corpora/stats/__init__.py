@@ -1,1 +1,1 @@
-"""Floor 7. What is in pairs, on a page."""
+"""What is in pairs, on a page."""

@@ -1,1 +1,1 @@
-"""Floor 3. Published corpora as their users have them on disk: `--data LAYOUT:FOLDER`."""
+"""Published corpora as their users have them on disk: `--data LAYOUT:FOLDER`."""

@@ -1,4 +1,4 @@
-"""Floor 3. COCO's captions, five a picture, of 2014 or 2017; and Karpathy's splits of 2014.
+"""COCO's captions, five a picture, of 2014 or 2017; and Karpathy's splits of 2014.
 
     annotations/captions_train2017.json    train2017/000000000009.jpg       (or images/train2017/...)
     annotations/captions_train2014.json    train2014/COCO_train2014_000000000009.jpg

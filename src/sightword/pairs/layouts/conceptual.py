@@ -1,4 +1,4 @@
-"""Floor 3. Conceptual Captions: CC3M and CC12M, by SLIP's arrays or by the published tables.
+"""Conceptual Captions: CC3M and CC12M, by SLIP's arrays or by the published tables.
 
     cc3m.npy     an array of {"image_id": PATH, "captions": [...]}; paths start from the folder
     cc12m.npy    the same with "image_name"

@@ -1,4 +1,4 @@
-"""Floor 3. The entries of one JSON list of any size, without holding all of them."""
+"""The entries of one JSON list of any size, without holding all of them."""
 
 from __future__ import annotations
 

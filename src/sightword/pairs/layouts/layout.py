@@ -1,4 +1,4 @@
-"""Floor 3. What a published corpus's folder must tell, and how its pictures are looked up."""
+"""What a published corpus's folder must tell, and how its pictures are looked up."""
 
 from __future__ import annotations
 

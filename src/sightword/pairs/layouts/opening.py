@@ -1,4 +1,4 @@
-"""Floor 3. `LAYOUT:FOLDER`: a published corpus opened where it lies."""
+"""`LAYOUT:FOLDER`: a published corpus opened where it lies."""
 
 from __future__ import annotations
 

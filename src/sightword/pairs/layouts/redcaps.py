@@ -1,4 +1,4 @@
-"""Floor 3. RedCaps as its downloader leaves it, and as SLIP merges it.
+"""RedCaps as its downloader leaves it, and as SLIP merges it.
 
     annotations/SUBREDDIT_YEAR.json    {"annotations": [{"image_id", "subreddit", "caption", ...}], ...}
     images/SUBREDDIT/IMAGE_ID.jpg

@@ -1,4 +1,4 @@
-"""Floor 3. YFCC15M: the part of Flickr's YFCC100M whose titles or descriptions are English, as SLIP reads it.
+"""YFCC15M: the part of Flickr's YFCC100M whose titles or descriptions are English, as SLIP reads it.
 
     images/12/345.zip              with 678.jpg inside: the picture of line 12345678 of YFCC100M's table
     yfcc15m.pkl                    SLIP's list of (line, title, description), cleaned already

@@ -1,1 +1,1 @@
-"""Floor 3. Pairs that tables, folders and data sets of others list."""
+"""Pairs that tables, folders and data sets of others list."""

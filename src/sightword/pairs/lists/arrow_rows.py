@@ -1,4 +1,4 @@
-"""Floor 3. Rows of Arrow tables, as Parquet files and Hugging Face data sets hold them.
+"""Rows of Arrow tables, as Parquet files and Hugging Face data sets hold them.
 
 A picture is a path, its bytes, or Hugging Face's struct of both, whose bytes count where they are there.
 Bytes are never copied into a list: the list says in which row of which group they stand.

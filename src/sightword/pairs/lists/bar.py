@@ -1,4 +1,4 @@
-"""Floor 3. How far the listing of rows is, for people, when it takes longer than two seconds."""
+"""How far the listing of rows is, for people, when it takes longer than two seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Which column of a table is what, and what a row's values say."""
+"""Which column of a table is what, and what a row's values say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Folders of pictures with captions beside them: `x.jpg` and `x.txt` or `x.json`, in any depth.
+"""Folders of pictures with captions beside them: `x.jpg` and `x.txt` or `x.json`, in any depth.
 
 Or with one table for all, as Hugging Face's image folders have it: `metadata.csv` or `metadata.jsonl` with a
 column `file_name`.

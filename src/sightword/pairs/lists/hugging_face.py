@@ -1,4 +1,4 @@
-"""Floor 3. Data sets that Hugging Face's `save_to_disk` wrote, read without its library.
+"""Data sets that Hugging Face's `save_to_disk` wrote, read without its library.
 
 A folder with `state.json`, which names Arrow streams and perhaps a file of row numbers (`select`, `shuffle`),
 or with `dataset_dict.json`, which names a folder for each split.

@@ -1,4 +1,4 @@
-"""Floor 3. Names of samples: from a picture's path, fit for a tar, none twice."""
+"""Names of samples: from a picture's path, fit for a tar, none twice."""
 
 from __future__ import annotations
 

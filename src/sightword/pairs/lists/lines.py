@@ -1,4 +1,4 @@
-"""Floor 3. Lines of text files, and the records of a csv; a line that is wrong costs nothing but itself."""
+"""Lines of text files, and the records of a csv; a line that is wrong costs nothing but itself."""
 
 from __future__ import annotations
 

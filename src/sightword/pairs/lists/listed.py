@@ -1,4 +1,4 @@
-"""Floor 3. Pairs that a list describes: rows from anywhere, written down once, then read by random access.
+"""Pairs that a list describes: rows from anywhere, written down once, then read by random access.
 
 A table of a million rows would fill a process's memory with Python objects, and each worker's again. The
 list is an Arrow file in the cache folder instead, mapped into memory: the operating system keeps it once for

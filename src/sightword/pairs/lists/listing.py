@@ -1,4 +1,4 @@
-"""Floor 3. Rows written down once, as an Arrow file of blocks that is mapped into memory ever after."""
+"""Rows written down once, as an Arrow file of blocks that is mapped into memory ever after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Pairs in Parquet files: paths of pictures, or the pictures themselves."""
+"""Pairs in Parquet files: paths of pictures, or the pictures themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Pictures read from where they lie: a file, a zip archive, a row of a table."""
+"""Pictures read from where they lie: a file, a zip archive, a row of a table."""
 
 from __future__ import annotations
 

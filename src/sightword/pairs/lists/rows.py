@@ -1,4 +1,4 @@
-"""Floor 3. A pair as a list describes it: where its picture lies, and what is said of it."""
+"""A pair as a list describes it: where its picture lies, and what is said of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Splits that the names of files and folders tell of: `train-00000-of-00005.parquet`, `test/`."""
+"""Splits that the names of files and folders tell of: `train-00000-of-00005.parquet`, `test/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. The files of a table, and whether its pictures are where it says."""
+"""The files of a table, and whether its pictures are where it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Text tables of picture paths and captions: csv, tsv and JSON lines.
+"""Text tables of picture paths and captions: csv, tsv and JSON lines.
 
 A row is a sample, as in open_clip: a picture that five rows name is five samples of one caption each.
 """

@@ -1,1 +1,1 @@
-"""Floor 3. Rows out of a stranger's pickle, read as data: nothing in it is ever imported or called."""
+"""Rows out of a stranger's pickle, read as data: nothing in it is ever imported or called."""

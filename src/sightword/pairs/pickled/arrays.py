@@ -1,4 +1,4 @@
-"""Floor 3. NumPy's way of writing arrays, dtypes and scalars into a pickle, understood without its functions.
+"""NumPy's way of writing arrays, dtypes and scalars into a pickle, understood without its functions.
 
 The names that such a pickle imports stand here for our own builders; plain dtypes and one dimension only. An
 array comes out as a list.

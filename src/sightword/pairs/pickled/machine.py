@@ -1,4 +1,4 @@
-"""Floor 3. A machine that knows the pickle operations which make plain values, and no others.
+"""A machine that knows the pickle operations which make plain values, and no others.
 
 Rows are handed out as they are read, and of what a pickle remembers only what it asks for again is kept, so
 15 million rows need little memory.

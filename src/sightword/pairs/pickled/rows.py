@@ -1,4 +1,4 @@
-"""Floor 3. The rows of a `.pkl` or `.npy` file that may come from anyone.
+"""The rows of a `.pkl` or `.npy` file that may come from anyone.
 
 Python's own `pickle` and NumPy's `allow_pickle` do whatever such a file says. Here its operations are read as
 data (protocols 0 to 5): only plain values and NumPy's plain arrays can be made, everything else ends the

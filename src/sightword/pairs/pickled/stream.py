@@ -1,4 +1,4 @@
-"""Floor 3. A pickle's operations and where their arguments lie, by the standard library's own table."""
+"""A pickle's operations and where their arguments lie, by the standard library's own table."""
 
 from __future__ import annotations
 

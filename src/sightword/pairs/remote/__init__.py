@@ -1,1 +1,1 @@
-"""Floor 3. Shards that lie elsewhere: fetched into a bounded cache, ahead of need, with patience."""
+"""Shards that lie elsewhere: fetched into a bounded cache, ahead of need, with patience."""

@@ -1,4 +1,4 @@
-"""Floor 3. Which remote shards the coming steps of a run read, told to the pairs in time to fetch them."""
+"""Which remote shards the coming steps of a run read, told to the pairs in time to fetch them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. Waiting for many answers of a network at once, and no longer than anybody wants them."""
+"""Waiting for many answers of a network at once, and no longer than anybody wants them."""
 
 from __future__ import annotations
 

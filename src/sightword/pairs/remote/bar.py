@@ -1,4 +1,4 @@
-"""Floor 3. How far a transfer of many shards is, for people: a bar with ETA, or a line now and then."""
+"""How far a transfer of many shards is, for people: a bar with ETA, or a line now and then."""
 
 from __future__ import annotations
 

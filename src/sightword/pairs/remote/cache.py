@@ -1,4 +1,4 @@
-"""Floor 3. Copies of remote shards on a local disk: whole or not there, bounded, shared by all processes.
+"""Copies of remote shards on a local disk: whole or not there, bounded, shared by all processes.
 
     shards/KEY.tar          a whole copy; its time of change says when somebody last opened it
     shards/KEY.SIZE.part    what has arrived of one so far

@@ -1,4 +1,4 @@
-"""Floor 3. A file that lies elsewhere: what is known of it, and what whoever reads it must do."""
+"""A file that lies elsewhere: what is known of it, and what whoever reads it must do."""
 
 from __future__ import annotations
 

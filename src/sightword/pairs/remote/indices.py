@@ -1,4 +1,4 @@
-"""Floor 3. What lies where in remote shards: found out once, when a shard first passes, and kept.
+"""What lies where in remote shards: found out once, when a shard first passes, and kept.
 
 Indices are small; they stay in the cache when the shards themselves are removed. Each is known by its shard's
 address, size and tag, so opening a data set again reads none of its shards.

@@ -1,4 +1,4 @@
-"""Floor 3. From addresses with stars to the remote tars that they mean, with size and tag of each."""
+"""From addresses with stars to the remote tars that they mean, with size and tag of each."""
 
 from __future__ import annotations
 

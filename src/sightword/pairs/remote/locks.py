@@ -1,4 +1,4 @@
-"""Floor 3. Locks between processes, by files: `flock`, which the kernel releases when its holder dies."""
+"""Locks between processes, by files: `flock`, which the kernel releases when its holder dies."""
 
 from __future__ import annotations
 

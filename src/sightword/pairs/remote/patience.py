@@ -1,4 +1,4 @@
-"""Floor 3. Trying again: what may pass by itself is waited for, with growing pauses, and all is counted.
+"""Trying again: what may pass by itself is waited for, with growing pauses, and all is counted.
 
 A permanent failure (nothing is there, no rights) is a `SightwordError` at once and never comes here.
 """

@@ -1,4 +1,4 @@
-"""Floor 3. Shards that come next, fetched in the background by a few threads of the main process."""
+"""Shards that come next, fetched in the background by a few threads of the main process."""
 
 from __future__ import annotations
 

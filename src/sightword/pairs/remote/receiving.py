@@ -1,4 +1,4 @@
-"""Floor 3. One file from elsewhere onto the disk: continued where it broke, and never cut short."""
+"""One file from elsewhere onto the disk: continued where it broke, and never cut short."""
 
 from __future__ import annotations
 

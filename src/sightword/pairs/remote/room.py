@@ -1,4 +1,4 @@
-"""Floor 3. Room for one more shard: who has not been opened for the longest time is removed."""
+"""Room for one more shard: who has not been opened for the longest time is removed."""
 
 from __future__ import annotations
 

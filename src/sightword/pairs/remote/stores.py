@@ -1,4 +1,4 @@
-"""Floor 3. Who reads an address.
+"""Who reads an address.
 
 Web addresses are read by a room of our own on the standard library, so that they need no further package
 and always behave alike; all others by fsspec, which knows every object store.

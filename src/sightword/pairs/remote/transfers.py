@@ -1,4 +1,4 @@
-"""Floor 3. What was fetched from elsewhere, and every failure on the way: a line of JSON for each transfer.
+"""What was fetched from elsewhere, and every failure on the way: a line of JSON for each transfer.
 
 Many processes fetch for one run (the main one ahead of need, a worker when that came too late), so they write
 to one file, and whoever wants to know adds up.

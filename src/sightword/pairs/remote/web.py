@@ -1,4 +1,4 @@
-"""Floor 3. Files on web servers, read with the standard library: ranges, redirects, proxies, timeouts.
+"""Files on web servers, read with the standard library: ranges, redirects, proxies, timeouts.
 
 fsspec's own reader for the web needs two more packages, cannot go on with a transfer that broke, and hides
 which failures may pass.

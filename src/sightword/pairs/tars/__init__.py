@@ -1,1 +1,1 @@
-"""Floor 3. Pairs in webdataset shards, and where each lies."""
+"""Pairs in webdataset shards, and where each lies."""

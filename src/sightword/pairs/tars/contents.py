@@ -1,4 +1,4 @@
-"""Floor 3. What a tar holds, as its index describes it."""
+"""What a tar holds, as its index describes it."""
 
 from __future__ import annotations
 

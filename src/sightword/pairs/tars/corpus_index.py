@@ -1,4 +1,4 @@
-"""Floor 3. One file that describes a whole folder of shards, so that opening them opens none.
+"""One file that describes a whole folder of shards, so that opening them opens none.
 
 `shards.index.arrow` lies beside the shards, an Arrow file (also known as Feather) with a row a shard: name,
 size, counts and digest. It is read whole, in one piece that arrays then point into. What it says follows from

@@ -1,4 +1,4 @@
-"""Floor 3. Many tars examined: one after another at first, in several processes when that takes long."""
+"""Many tars examined: one after another at first, in several processes when that takes long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. What lies where in a tar: built once by a walk over it (`walk`), kept in a sidecar file."""
+"""What lies where in a tar: built once by a walk over it (`walk`), kept in a sidecar file."""
 
 from __future__ import annotations
 

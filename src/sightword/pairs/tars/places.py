@@ -1,4 +1,4 @@
-"""Floor 3. From what a user writes after `--data` to the tars that it means."""
+"""From what a user writes after `--data` to the tars that it means."""
 
 from __future__ import annotations
 

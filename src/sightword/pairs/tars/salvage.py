@@ -1,4 +1,4 @@
-"""Floor 3. All that a damaged tar still holds: before the damage, and after it."""
+"""All that a damaged tar still holds: before the damage, and after it."""
 
 from __future__ import annotations
 

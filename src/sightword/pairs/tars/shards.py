@@ -1,4 +1,4 @@
-"""Floor 3. Samples read from tars at random, by any thread and any worker process."""
+"""Samples read from tars at random, by any thread and any worker process."""
 
 from __future__ import annotations
 

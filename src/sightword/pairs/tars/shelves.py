@@ -1,4 +1,4 @@
-"""Floor 3. Shards that lie in one folder, here or elsewhere: their sizes, what they hold, and their index."""
+"""Shards that lie in one folder, here or elsewhere: their sizes, what they hold, and their index."""
 
 from __future__ import annotations
 

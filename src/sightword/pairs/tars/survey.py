@@ -1,4 +1,4 @@
-"""Floor 3. What a set of shards holds: from the corpus index where one fits, else from the shards' own.
+"""What a set of shards holds: from the corpus index where one fits, else from the shards' own.
 
 A corpus index speaks for a shard whose name and size it knows. When a data set is opened, the size of every
 remote shard is looked at, and of local ones of up to 20,000, spread evenly where there are more; and each

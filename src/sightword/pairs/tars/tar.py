@@ -1,4 +1,4 @@
-"""Floor 3. A tar read by random access: a lean walk over its headers, and reads at an offset.
+"""A tar read by random access: a lean walk over its headers, and reads at an offset.
 
 Only what a data set needs of POSIX.1-2001 (ustar and pax) and of GNU tar: names of any length and sizes
 above 8 GiB. A walk costs a third of `tarfile`'s and keeps no object for each member.

@@ -1,4 +1,4 @@
-"""Floor 3. Image-text pairs in webdataset tars, damaged ones among them as long as they are few."""
+"""Image-text pairs in webdataset tars, damaged ones among them as long as they are few."""
 
 from __future__ import annotations
 

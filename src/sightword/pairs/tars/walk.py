@@ -1,4 +1,4 @@
-"""Floor 3. From a tar to its index: a walk over its headers, and a look at captions, json and pictures' ends.
+"""From a tar to its index: a walk over its headers, and a look at captions, json and pictures' ends.
 
 Members are grouped into samples as webdataset does: the key is the path up to the first dot of the file
 name, the rest is the extension. A pair has one picture and one `.txt` caption that says something; a `.json`

@@ -1,4 +1,4 @@
-"""Floor 3. Pairs into webdataset shards: the same samples give the same bytes, on any machine at any time."""
+"""Pairs into webdataset shards: the same samples give the same bytes, on any machine at any time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Floor 3. Captions, and how they become tokens."""
+"""Captions, and how they become tokens."""

@@ -1,4 +1,4 @@
-"""Floor 3. The tokenizer of a borrowed text tower, from the `tokenizer.json` of the `tokenizers` library."""
+"""The tokenizer of a borrowed text tower, from the `tokenizer.json` of the `tokenizers` library."""
 
 from __future__ import annotations
 

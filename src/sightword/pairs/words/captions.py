@@ -1,4 +1,4 @@
-"""Floor 3. Which words go with a picture this time: a pure function of (seed, sample id, epoch, draw).
+"""Which words go with a picture this time: a pure function of (seed, sample id, epoch, draw).
 
 first                 the first caption, always; `label` is the same, said of a class
 uniform               any of the captions, each as likely: SLIP on CC3M, CC12M and COCO; LaCLIP's rewrites

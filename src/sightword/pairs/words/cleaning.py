@@ -1,4 +1,4 @@
-"""Floor 3. The cleaning of a caption before it is cut into tokens, as CLIP does it."""
+"""The cleaning of a caption before it is cut into tokens, as CLIP does it."""
 
 from __future__ import annotations
 

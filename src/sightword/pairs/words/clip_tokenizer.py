@@ -1,4 +1,4 @@
-"""Floor 3. CLIP's byte-pair encoding, by the merges of its released vocabulary."""
+"""CLIP's byte-pair encoding, by the merges of its released vocabulary."""
 
 from __future__ import annotations
 

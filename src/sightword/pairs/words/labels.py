@@ -1,4 +1,4 @@
-"""Floor 3. Captions for pictures that were labelled: the label, often with tags, at times in other languages.
+"""Captions for pictures that were labelled: the label, often with tags, at times in other languages.
 
 Zero-shot evaluation asks for a picture by its label, so the label must stay the likeliest caption: it
 comes alone in half of the draws, and first in every caption with tags. A tag never comes alone. One tag

@@ -1,4 +1,4 @@
-"""Floor 3. A small byte-pair encoding that is learned from captions."""
+"""A small byte-pair encoding that is learned from captions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3. SigLIP's pieces of sentences, from the `tokenizer.json` that lies beside its weights."""
+"""SigLIP's pieces of sentences, from the `tokenizer.json` that lies beside its weights."""
 
 from __future__ import annotations
 

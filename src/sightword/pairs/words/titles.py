@@ -1,4 +1,4 @@
-r"""Floor 3. Flickr's titles and descriptions as SLIP cleans them.
+r"""Flickr's titles and descriptions as SLIP cleans them.
 
 YFCC100M's table has them URL-encoded, with HTML inside. SLIP (its released code, make_dataset.py) resolves
 %XX, then makes a space of every `+`, then takes out links and the tags of bold and italics, then whatever

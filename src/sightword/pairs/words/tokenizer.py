@@ -1,4 +1,4 @@
-"""Floor 3. From captions to token ids: by CLIP's, SigLIP's or a learned vocabulary."""
+"""From captions to token ids: by CLIP's, SigLIP's or a learned vocabulary."""
 
 from __future__ import annotations
 

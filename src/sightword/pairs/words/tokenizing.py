@@ -1,4 +1,4 @@
-"""Floor 3. What every tokenizer does: captions to ids of one length, once for those that come again."""
+"""What every tokenizer does: captions to ids of one length, once for those that come again."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Floor 5. Checkpoints and weights, written beside training by all its processes."""
+"""Checkpoints and weights, written beside training by all its processes."""

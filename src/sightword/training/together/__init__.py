@@ -1,1 +1,1 @@
-"""Floor 5. Several processes that train one model, and what they do when one is lost."""
+"""Several processes that train one model, and what they do when one is lost."""

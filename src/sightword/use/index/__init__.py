@@ -1,1 +1,1 @@
-"""Floor 8. Features of many pictures in an index on disk, and what a sentence or a picture finds there."""
+"""Features of many pictures in an index on disk, and what a sentence or a picture finds there."""

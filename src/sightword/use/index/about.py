@@ -1,4 +1,4 @@
-"""Floor 8. What an index says of itself: `index.json`, read with care."""
+"""What an index says of itself: `index.json`, read with care."""
 
 from __future__ import annotations
 

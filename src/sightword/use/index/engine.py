@@ -1,4 +1,4 @@
-"""Floor 8. The index itself: faiss, exact for as long as that is quick, a graph of neighbours beyond.
+"""The index itself: faiss, exact for as long as that is quick, a graph of neighbours beyond.
 
 faiss' own guidelines ("Guidelines to choose an index"): exact results are those of `Flat` alone; where memory
 is no concern, `HNSW` with M links (`HNSWM`), which takes d * 4 + M * 2 * 4 bytes a vector; how many nodes a

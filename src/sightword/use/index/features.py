@@ -1,4 +1,4 @@
-"""Floor 8. Features of the pictures that have none yet; what is done is put aside as it goes."""
+"""Features of the pictures that have none yet; what is done is put aside as it goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 8. The folder of an index: what is in it, written so that it is whole or as it was before.
+"""The folder of an index: what is in it, written so that it is whole or as it was before.
 
 `index.json` names the other files with their sizes and hashes, and is replaced last: until then the index is
 the old one, and from then on the new one.

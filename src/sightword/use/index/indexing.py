@@ -1,4 +1,4 @@
-"""Floor 8. An index of a source's pictures, made or brought up to date."""
+"""An index of a source's pictures, made or brought up to date."""
 
 from __future__ import annotations
 

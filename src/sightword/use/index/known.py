@@ -1,4 +1,4 @@
-"""Floor 8. Features that need not be made again: of the index there is, and of work that was cut short.
+"""Features that need not be made again: of the index there is, and of work that was cut short.
 
 Work is kept in `unfinished/`, a Parquet of some thousand vectors at a time, until the index is written.
 """

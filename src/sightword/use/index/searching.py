@@ -1,4 +1,4 @@
-"""Floor 8. What a sentence or a picture finds in an index."""
+"""What a sentence or a picture finds in an index."""
 
 from __future__ import annotations
 

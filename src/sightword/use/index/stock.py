@@ -1,4 +1,4 @@
-"""Floor 8. Taking stock of a source: which pictures there are, and how to tell whether one has changed."""
+"""Taking stock of a source: which pictures there are, and how to tell whether one has changed."""
 
 from __future__ import annotations
 

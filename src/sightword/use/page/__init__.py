@@ -1,1 +1,1 @@
-"""Floor 8. A page on this machine alone, to type what one looks for and see what is found."""
+"""A page on this machine alone, to type what one looks for and see what is found."""

@@ -1,4 +1,4 @@
-"""Floor 8. The page as HTML: a question, and the pictures found. No script: a form and links do it all."""
+"""The page as HTML: a question, and the pictures found. No script: a form and links do it all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 8. The page, served to this machine alone until Ctrl-C.
+"""The page, served to this machine alone until Ctrl-C.
 
 It listens on 127.0.0.1 only, and answers only who knows the address with its secret, under this machine's own
 name: other users of the machine and pages of other sites (DNS rebinding included) get nothing.

@@ -1,4 +1,4 @@
-"""Floor 8. Pictures of an index as the page shows them: made small here, whatever the file is."""
+"""Pictures of an index as the page shows them: made small here, whatever the file is."""
 
 from __future__ import annotations
 
