@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,12 @@ def test_asking_what_there_is_loads_no_torch(statement: str) -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by their names alone."""
+    names = sorted(file.name for file in (ROOT / "tests").rglob("*.py"))
+    assert [one for one, next_one in pairwise(names) if one == next_one and one != "conftest.py"] == []
 
 
 def test_every_room_has_tests() -> None:

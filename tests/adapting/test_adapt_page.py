@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from contrast_on_screen import contrast
 from small_adaptation import Small
 
 from sightword.adapting.choice import Point
@@ -68,21 +69,7 @@ def tab(request: pytest.FixtureRequest, browser: Any, small: Small) -> Iterator[
     context.close()
 
 
-CONTRAST = """
-() => {
-  const channel = (v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);
-  const parts = (c) => c.match(/[\\d.]+/g).map(Number);
-  const ground = (e) => { while (e) { const c = getComputedStyle(e).backgroundColor;
-    if (c !== 'rgba(0, 0, 0, 0)') return parts(c); e = e.parentElement; } return [255, 255, 255]; };
-  const ratio = (a, b) => (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-  const told = 'h1, h2, h3, p, td, th, small, figcaption, dt, dd, li, summary';
-  const words = [...document.querySelectorAll(told)]
-    .filter((e) => e.textContent.trim() && e.offsetParent)
-    .map((e) => [ratio(light(parts(getComputedStyle(e).color)), light(ground(e))), e.outerHTML.slice(0, 80)]);
-  return [words.length, words.filter(([contrast]) => contrast < 4.5)];
-}
-"""
+CONTRAST = contrast("h1, h2, h3, p, td, th, small, figcaption, dt, dd, li, summary")
 
 
 @pytest.mark.browser

@@ -13,8 +13,8 @@ from sightword.towers.base import ImageTower, followed
 from sightword.towers.blocks import attend
 from sightword.towers.layer import Layer, economical
 from sightword.towers.positions import resized
-from sightword.towers.resnet import norm_for, refuse_hiding
-from sightword.words import Encoded, ImageFacts
+from sightword.towers.resnet import map_facts, norm_for, refuse_hiding
+from sightword.words import Encoded
 
 
 class Bottleneck(Layer):
@@ -94,16 +94,7 @@ class ModifiedResNet(ImageTower):
     def __init__(self, config: ImageTowerConfig) -> None:
         width, grid = config.width, config.size // 32
         last = width * 8 * Bottleneck.expansion
-        facts = ImageFacts(
-            width=width * 16,
-            token_width=last,
-            size=config.size,
-            grid=(grid, grid),
-            patch_size=None,
-            maskable=False,
-            mean=config.mean,
-            std=config.std,
-        )
+        facts = map_facts(config, width * 16, last, grid)
         super().__init__(facts, mixes_batch=config.norm == "batch")
         self._stem(width, config.norm)
         self.layer1, self.layer2, self.layer3, self.layer4 = _stages(config)

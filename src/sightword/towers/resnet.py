@@ -53,6 +53,20 @@ class InPairs(nn.Sequential):
         return x
 
 
+def map_facts(config: ImageTowerConfig, width: int, token_width: int, grid: int) -> ImageFacts:
+    """The facts of a network whose tokens are the places of its last map, which is `grid` wide and high."""
+    return ImageFacts(
+        width=width,
+        token_width=token_width,
+        size=config.size,
+        grid=(grid, grid),
+        patch_size=None,
+        maskable=False,
+        mean=config.mean,
+        std=config.std,
+    )
+
+
 def refuse_hiding(hidden: Tensor | None, what: str) -> None:
     """Raise `SightwordError` when something is to be hidden from a network whose kernels overlap."""
     if hidden is not None:
@@ -94,16 +108,7 @@ class ResNet(ImageTower):
     def __init__(self, config: ImageTowerConfig) -> None:
         grid = config.size // config.patch_size
         last = config.width * 2 ** (len(config.layers) - 1)
-        facts = ImageFacts(
-            width=last,
-            token_width=last,
-            size=config.size,
-            grid=(grid, grid),
-            patch_size=None,
-            maskable=False,
-            mean=config.mean,
-            std=config.std,
-        )
+        facts = map_facts(config, last, last, grid)
         super().__init__(facts, mixes_batch=config.norm == "batch")
         self.stem = self._stem(config)
         self.stages = self._stages(config)

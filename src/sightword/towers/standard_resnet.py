@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from sightword.config import ImageTowerConfig
 from sightword.towers.base import ImageTower
 from sightword.towers.layer import Layer, economical
-from sightword.towers.resnet import norm_for, normed, refuse_hiding
-from sightword.words import Encoded, ImageFacts
+from sightword.towers.resnet import map_facts, norm_for, normed, refuse_hiding
+from sightword.words import Encoded
 
 
 class Residual(Layer):
@@ -62,16 +62,7 @@ class StandardResNet(ImageTower):
     def __init__(self, config: ImageTowerConfig) -> None:
         grid = config.size // 32
         last = config.width * 8 * (4 if config.bottleneck else 1)
-        facts = ImageFacts(
-            width=last,
-            token_width=last,
-            size=config.size,
-            grid=(grid, grid),
-            patch_size=None,
-            maskable=False,
-            mean=config.mean,
-            std=config.std,
-        )
+        facts = map_facts(config, last, last, grid)
         super().__init__(facts, mixes_batch=config.norm == "batch")
         self.conv1 = nn.Conv2d(3, config.width, 7, stride=2, padding=3, bias=False)
         self.bn1 = norm_for(config.norm, config.width)
