@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import importlib
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +161,7 @@ def _demand_onnx() -> None:
 def _write(graph: nn.Module, example: Tensor, name: str, outputs: list[str], file: Path) -> None:
     batch = torch.export.Dim("batch")
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), _quiet("torch.onnx"), torch.no_grad():
             warnings.simplefilter("ignore")  # torch's exporter warns of itself
             program: Any = torch.onnx.export(
                 graph, (example,), dynamo=True, input_names=[name], output_names=outputs,
@@ -169,6 +171,18 @@ def _write(graph: nn.Module, example: Tensor, name: str, outputs: list[str], fil
         why = " ".join(str(error.__cause__ or error).split())[:_SAID]
         raise SightwordError(f"torch cannot write this tower as ONNX ({why}); nothing was written") from error
     program.save(str(file))
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """What a logger warns of meanwhile is not shown, such as operators of torchvision that nobody has."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _loaded(model: Model, folder: Path, by: str, session: Callable[[Path], _Run]) -> Loaded:
