@@ -243,6 +243,13 @@ def test_unreadable_pictures_are_counted_and_named(model: UsableModel, run: Path
         indexed(folder, model, run, tmp_path / "other")
 
 
+def test_pictures_that_are_not_there_leave_no_folder(model: UsableModel, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.tar").write_bytes(b"no tar at all")
+    with pytest.raises(SightwordError, match="is not a tar"):
+        indexed(tmp_path / "notes.tar", model, run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_pictures_without_captions_are_found(model: UsableModel, run: Path, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "squares", captions=False)
     indexed(folder, model, run, tmp_path / "out")

@@ -8,7 +8,7 @@ from typing import Any
 
 from sightword.config import ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.errors import SightwordError
-from sightword.pairs.words.tokenizer import SiglipTokenizer, Tokenizer
+from sightword.pairs.words.tokenizer import Tokenizer
 from sightword.weights.clip_names import norm
 from sightword.weights.clip_shapes import count, side_of, sized
 from sightword.weights.foreign import Foreign
@@ -19,7 +19,7 @@ from sightword.weights.plain_json import json_beside
 from sightword.weights.preparation import HALVES, of_hugging_face
 from sightword.weights.reading import Read
 from sightword.weights.renaming import Pair, Table, fused, same, shaped
-from sightword.weights.siglip_words import tokenizer_of, without_spare_rows
+from sightword.weights.siglip_words import tokenizer_of, why_no_siglip, without_spare_rows
 
 SILENT: Mapping[str, Any] = {  # what transformers takes for granted (configuration_siglip.py)
     "hidden_act": "gelu_pytorch_tanh",
@@ -91,16 +91,10 @@ def table(model: ModelConfig) -> Table:
 
 def why_not(model: ModelConfig, tokenizer: Tokenizer) -> str | None:
     """Why `SiglipModel` cannot be this model; None when it can."""
-    image, text = model.image, model.text
+    image = model.image
     if image.kind != "vit" or image.stem != "patch" or not image.stem_bias or image.pre_norm:
         return f"SigLIP's picture tower is a ViT with patches and no norm before its blocks, not {image.kind}"
-    if image.pool != "attention" or image.class_token or image.norm_after_pool or model.project_image:
-        return f"SigLIP's ViT pools by attention and projects nothing; this one pools by {image.pool}"
-    if text.attention != "padding-too" or text.pool != "last" or not model.project_text_bias:
-        return f"SigLIP's text tower looks at padding and takes the last place; this one is {text.attention}"
-    if not isinstance(tokenizer, SiglipTokenizer):
-        return "SigLIP's captions are cut by its sentence pieces, and this model has other words"
-    return None
+    return why_no_siglip(model, tokenizer)
 
 
 def config_of(model: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sightword.config import ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.errors import SightwordError
-from sightword.pairs.words.tokenizer import SiglipTokenizer, Tokenizer
+from sightword.pairs.words.tokenizer import Tokenizer
 from sightword.weights import clip_names, timm_names
 from sightword.weights.clip_shapes import count, sized
 from sightword.weights.foreign import Foreign
@@ -15,7 +15,7 @@ from sightword.weights.open_clip_told import FILE, demand, told
 from sightword.weights.preparation import HALVES
 from sightword.weights.reading import Read
 from sightword.weights.renaming import Table
-from sightword.weights.siglip_words import tokenizer_of, without_spare_rows
+from sightword.weights.siglip_words import tokenizer_of, why_no_siglip, without_spare_rows
 from sightword.weights.timm_shapes import demand_plain, vit_of
 from sightword.weights.timm_told import known_vits
 
@@ -60,20 +60,14 @@ def table(model: ModelConfig) -> Table:
 
 def why_not(model: ModelConfig, tokenizer: Tokenizer) -> str | None:
     """Why open_clip has no SigLIP like this model; None when it has."""
-    image, text = model.image, model.text
+    image = model.image
     if _architecture(image) is None:
         return (
             "open_clip builds SigLIP around a ViT that timm has under a name (vit_base_patch16_siglip_224 and"
             f" its like), and this one ({image.width} wide, {image.layers} layers, {image.heads} heads,"
             f" patches of {image.patch_size} in {image.size} pixels, {image.activation}) is none of them"
         )
-    if image.pool != "attention" or image.class_token or image.norm_after_pool or model.project_image:
-        return f"SigLIP's ViT pools by attention and projects nothing; this one pools by {image.pool}"
-    if text.attention != "padding-too" or text.pool != "last" or not model.project_text_bias:
-        return f"SigLIP's text tower looks at padding and takes the last place; this one is {text.attention}"
-    if not isinstance(tokenizer, SiglipTokenizer):
-        return "SigLIP's captions are cut by its sentence pieces, and this model has other words"
-    return None
+    return why_no_siglip(model, tokenizer)
 
 
 def config_of(model: ModelConfig, tokenizer: Tokenizer, words: str) -> dict[str, Any]:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sightword.config import ModelConfig
 from sightword.errors import SightwordError
 from sightword.pairs.words.siglip_tokenizer import Canon, SiglipTokenizer
+from sightword.pairs.words.tokenizing import Tokenizer
 from sightword.weights.clip_shapes import sized
 from sightword.weights.plain_json import json_beside
 from sightword.weights.reading import Read
 
 FILE = "tokenizer.json"
 _SETTINGS = "tokenizer_config.json"
+
+
+def why_no_siglip(model: ModelConfig, tokenizer: Tokenizer) -> str | None:
+    """Why a model with a ViT is no SigLIP, whoever builds it; None when it is one."""
+    image, text = model.image, model.text
+    if image.pool != "attention" or image.class_token or image.norm_after_pool or model.project_image:
+        return f"SigLIP's ViT pools by attention and projects nothing; this one pools by {image.pool}"
+    if text.attention != "padding-too" or text.pool != "last" or not model.project_text_bias:
+        return f"SigLIP's text tower looks at padding and takes the last place; this one is {text.attention}"
+    if not isinstance(tokenizer, SiglipTokenizer):
+        return "SigLIP's captions are cut by its sentence pieces, and this model has other words"
+    return None
 
 
 def tokenizer_of(file: Read, context: int, canon: Canon) -> SiglipTokenizer:

@@ -60,6 +60,7 @@ def index_pictures(
     """
     engine.faiss()
     begun, fresh = time.monotonic(), is_new(out)
+    stock = _stock(data, options, say) if fresh else None  # pictures that cannot be opened leave no folder
     try:
         with if_free(out / _LOCK) as free:
             if not free:
@@ -69,7 +70,7 @@ def index_pictures(
             before = None if fresh else open_index(out)
             if before is not None:
                 _same(before.about, data, model, options, out)
-            stock = _stock(data, options, say)
+            stock = stock or _stock(data, options, say)
             return _made(_Job(data, model, run, out, options, stock, before, begun))
     except OSError as error:
         raise SightwordError(
