@@ -11,6 +11,7 @@ from typing import Any
 from sightword.config import Activation, ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer
+from sightword.weights import timm_vit
 from sightword.weights.open_clip_clip import table
 from sightword.weights.open_clip_trunk import HEADS, LOCAL, POOLS, RESNETS, WIDTHS
 from sightword.weights.renaming import Table
@@ -182,7 +183,12 @@ def _trunk(image: ImageTowerConfig, quick: bool, folder: Path | None) -> Way:
             "timm has no name for this ViT, so that its arguments must lie in a folder whose place is known"
         )
     vision["timm_model_name"] = f"{LOCAL}{folder.resolve()}"
-    return vision, quick, "timm from this folder", {"config.json": _timm_config(image)}
+    return (
+        vision,
+        quick,
+        "timm from this folder",
+        {"config.json": timm_vit.config_of(ModelConfig(image=image))},
+    )
 
 
 def _name(image: ImageTowerConfig) -> str | None:
@@ -194,23 +200,3 @@ def _name(image: ImageTowerConfig) -> str | None:
     found = next((name for name, its in known if its == shape), None)
     size = image.patch_size, image.size
     return f"vit_{found}_patch{size[0]}_{size[1]}" if plain and found and size in _SIZES[found] else None
-
-
-def _timm_config(image: ImageTowerConfig) -> dict[str, Any]:
-    """What timm's `local-dir:` reads: a ViT that it knows, and what is different here."""
-    args = {
-        "img_size": image.size,
-        "patch_size": image.patch_size,
-        "embed_dim": image.width,
-        "depth": image.layers[0],
-        "num_heads": image.heads,
-        "mlp_ratio": image.mlp_ratio,
-        "class_token": image.class_token or image.pool == "class",
-        "global_pool": _TIMM_POOLS[image.pool],
-        "fc_norm": image.norm_after_pool,
-        "pre_norm": image.pre_norm,
-        "act_layer": image.activation,
-    }
-    prepared = {"input_size": [3, image.size, image.size], "fixed_input_size": True, "num_classes": 0}
-    prepared |= {"mean": list(image.mean), "std": list(image.std), "interpolation": image.interpolation}
-    return {"architecture": "vit_base_patch16_224", "model_args": args, "pretrained_cfg": prepared}
