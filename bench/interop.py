@@ -28,10 +28,11 @@ load_torchvision()
 
 import _interop_clip  # noqa: E402
 import _interop_images  # noqa: E402
+import _interop_out  # noqa: E402
 from _interop import Case  # noqa: E402
 from _results import append  # noqa: E402
 
-ROOMS = (_interop_clip, _interop_images)  # each has CASES
+ROOMS = (_interop_clip, _interop_images, _interop_out)  # each has CASES
 LIMIT = 1e-5
 
 
