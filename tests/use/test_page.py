@@ -20,11 +20,12 @@ from PIL import Image
 from small_shard import picture
 from squares import SQUARES, folder_of
 
-from sightword.errors import SightwordError
+from sightword.errors import BadSample, SightwordError
 from sightword.use.index.folder import open_index
 from sightword.use.index.indexing import IndexOptions, index_pictures
 from sightword.use.index.searching import Search
 from sightword.use.model import UsableModel
+from sightword.use.page.page import STALE
 from sightword.use.page.serving import Served
 
 pytest.importorskip("faiss", reason="faiss is not installed")
@@ -94,7 +95,10 @@ def test_words_are_answered_with_pictures(server: Served) -> None:
     assert f"{found[0].score:.3f}" in answer.text
     like = Answer(server, asked(server, like=found[0].row)).text
     assert "Pictures like this one" in like
-    assert like.index(f"<small>{found[0].key}</small>") < like.index(f"<small>{found[1].key}</small>")
+    assert f"<small>{found[0].key}</small>" not in like  # it is shown above what is like it
+    others = [hit.key for hit in server.search.like(found[0].row, SQUARES + 1)[1:]]
+    places = [like.index(f"<small>{key}</small>") for key in others]
+    assert (len(others), places) == (SQUARES, sorted(places))
 
 
 def test_pictures_are_made_small(server: Served, folder: Path) -> None:
@@ -154,8 +158,32 @@ def test_other_names_for_this_machine_are_refused(server: Served, host: str) -> 
 
 def test_it_listens_here_only_and_takes_no_orders(server: Served) -> None:
     assert server.server_address[0] == "127.0.0.1"
-    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-        assert Answer(server, own(server), method=method).status == 501
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "<b>"):
+        answer = Answer(server, own(server), method=method)
+        assert (answer.status, answer.headers["Connection"]) == (501, "close")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert b"<b>" not in answer.body
+
+
+def test_addresses_that_are_none(server: Served) -> None:
+    for path, status in (("http://[" + own(server), 400), (own(server, "?q=" + "a" * 70_000), 414)):
+        answer = Answer(server, path)
+        assert (answer.status, answer.headers["X-Content-Type-Options"]) == (status, "nosniff")
+
+
+def test_the_usual_port_need_not_be_named(
+    index: Path, model: UsableModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Served(Search(open_index(index), model)) as served:
+        assert f"127.0.0.1:{served.server_port}" in served.names
+        assert "127.0.0.1" not in served.names
+
+    def bound(self: Served) -> None:  # as on port 80, which only root may have
+        self.server_address, self.server_name, self.server_port = ("127.0.0.1", 80), "localhost", 80
+
+    monkeypatch.setattr(Served, "server_bind", bound, raising=False)
+    with Served(Search(open_index(index), model)) as served:
+        assert served.names == {"127.0.0.1:80", "localhost:80", "127.0.0.1", "localhost"}
 
 
 @pytest.mark.parametrize("path", ["", "?q=red", "picture/0/small", "nothing"])
@@ -197,6 +225,42 @@ def test_a_picture_that_changed_since_is_told(
         served.shutdown()
         thread.join()
     assert (answer.status, "not a readable picture" in answer.text) == (404, True)
+
+
+def test_pictures_are_found_by_name_where_others_came_or_went(
+    model: UsableModel, run: Path, tmp_path: Path
+) -> None:
+    """An index that is older than its folder shows what is still there, and says that it is old."""
+    small, out = folder_of(tmp_path / "squares", 4), tmp_path / "index"
+    index_pictures(str(small), model, str(run), out, IndexOptions(), lambda said: None)
+    opened = open_index(out)
+    keys = opened.pictures.column("key").to_pylist()
+    before = Served(Search(opened, model))
+    shown = {key: before.pictures.webp(row, "small") for row, key in enumerate(keys)}
+    assert STALE not in before.answer("q=red")
+    before.server_close()
+    (small / "000-new.png").write_bytes(picture(9)[0])
+    (small / "001.png").unlink()
+    with Served(Search(opened, model)) as served:
+        assert STALE in served.answer("q=red")
+        for row, key in enumerate(keys):
+            if key == "001":
+                with pytest.raises(BadSample, match="it is gone; index the pictures again"):
+                    served.pictures.webp(row, "small")
+            else:
+                assert served.pictures.webp(row, "small") == shown[key]
+    assert len(set(shown.values())) == 4
+
+
+def test_what_goes_wrong_is_told_and_hanging_up_is_not(
+    server: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for error in (ConnectionResetError("gone"), TimeoutError("slow"), ValueError("a mistake")):
+        try:
+            raise error
+        except Exception:
+            server.handle_error(None, None)
+    assert capfd.readouterr().err == "the page could not answer: ValueError: a mistake\n"
 
 
 def test_a_port_that_is_taken_is_told(server: Served) -> None:
@@ -301,10 +365,12 @@ def test_more_like_one_goes_on_from_there(browser: object, server: Served) -> No
     one = Opened(browser, server, 1200, "light")
     one.tab.get_by_role("searchbox").fill("something wide")
     one.tab.get_by_role("button").click()
-    key = one.tab.locator(".hits li").nth(1).locator("small").first.inner_text()
+    address = one.tab.locator(".hits li").nth(1).locator("img").get_attribute("src")
     one.tab.locator(".hits li").nth(1).get_by_text("more like this").click()
     assert one.tab.locator("h2").inner_text() == "Pictures like this one"
-    assert one.tab.locator(".hits li").first.locator("small").first.inner_text() == key
+    assert one.tab.locator(".asked-with img").get_attribute("src") == address
+    assert one.tab.locator(f'.hits img[src="{address}"]').count() == 0
+    assert one.tab.locator(".hits li").count() == SQUARES
     assert one.tab.title() != "taken"
     one.context.close()
 

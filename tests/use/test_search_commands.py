@@ -40,7 +40,7 @@ def test_index_says_what_it_did(index: Path, run: Path, capsys: pytest.CaptureFi
     assert said[0].startswith(
         f"{index}: {SQUARES - 1} pictures (0 new, 0 changed, {SQUARES - 1} kept, 0 removed)"
     )
-    assert said[1].startswith(f"1 pictures cannot be read, see {index}/unreadable.jsonl; first: 001 (not a")
+    assert said[1].startswith(f"1 picture cannot be read, see {index}/unreadable.jsonl; first: 001 (not a")
     assert said[-1] == f'next: sightword search {index} "a red bus", or --page'
     main([*again, "--json"])
     record = json.loads(capsys.readouterr().out)
@@ -59,6 +59,20 @@ def test_search_by_words(index: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (lines[0]["key"], lines[0]["caption"]) == ("003", CAPTION)
     assert lines[0]["score"] > lines[1]["score"] > lines[2]["score"]
     assert lines[0]["path"] == str(index.parent / "squares" / "003.png")
+
+
+def test_names_and_captions_cannot_command_the_terminal(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_of(tmp_path / "squares", 3)
+    (folder / "000.txt").write_text("red\x1b]0;taken\x07 and \x9b31m more")
+    (folder / "b\x1b[2Jad.png").write_bytes(b"no picture")
+    main(["index", str(folder), "--model", str(run), "--out", str(tmp_path / "index"), "--device", "cpu"])
+    main(["search", str(tmp_path / "index"), "red", "--device", "cpu"])
+    said = capsys.readouterr().out
+    assert "]0;taken" in said.replace("\n", "")
+    assert "b\ufffd[2Jad" in said
+    assert [one for one in said if not one.isprintable() and one != "\n"] == []
 
 
 def test_search_by_picture(index: Path, capsys: pytest.CaptureFixture[str]) -> None:

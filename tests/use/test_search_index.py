@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from small_shard import picture, small_shard
+from small_shard import picture, small_shard, write_tar
 from squares import SQUARES, folder_of
 
 from sightword.errors import SightwordError
 from sightword.training.model import Model, load_model
 from sightword.use.index import engine, features
+from sightword.use.index import folder as folders
 from sightword.use.index.about import About
 from sightword.use.index.engine import Engine
 from sightword.use.index.folder import open_index
@@ -193,6 +194,41 @@ def test_sources_may_be_joined_and_keys_come_again(model: UsableModel, run: Path
     keys = open_index(out).pictures.column("key").to_pylist()
     assert keys[-2:] == ["0000~1", "0001~1"]
     assert len(set(keys)) == 10
+
+
+def test_no_two_pictures_have_one_name(model: UsableModel, run: Path, tmp_path: Path) -> None:
+    """Of tars, whose keys may end as if they came again: each keeps its own features when nothing changed."""
+    tars = []
+    for number, names in enumerate((["a", "a~1"], ["a", "a~1~1"])):
+        members = {}
+        for place, name in enumerate(names):
+            content, caption = picture(2 * number + place)
+            members |= {f"{name}.png": content, f"{name}.txt": caption.encode()}
+        tars.append(str(write_tar(tmp_path / f"{number}.tar", members)))
+    for again in range(2):
+        assert indexed("::".join(tars), model, run, tmp_path / "out").made.kept == 4 * again
+        opened = open_index(tmp_path / "out")
+        assert len(set(opened.pictures.column("key").to_pylist())) == 4
+        wanted = model.encode_image([picture(i)[0] for i in range(4)], project=True)
+        np.testing.assert_allclose(opened.engine.vectors(), wanted, atol=1e-6)
+
+
+def test_an_index_may_be_replaced_while_it_is_opened(
+    copied: Path, model: UsableModel, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, squares = folders._check_size, copied.parent / "squares"
+    folder_of(squares, 5)
+    fresh = copied.parent / "fresh.index"
+    indexed(squares, model, run, fresh)
+
+    def replaced_first(place: Path, file: object) -> None:
+        if fresh.exists() and place == copied:
+            shutil.rmtree(copied)
+            fresh.rename(copied)
+        own(place, file)
+
+    monkeypatch.setattr(folders, "_check_size", replaced_first)
+    assert open_index(copied).about.count == 5
 
 
 def test_work_that_was_cut_short_goes_on(

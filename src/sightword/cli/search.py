@@ -67,7 +67,7 @@ def _lines(made: About, out: Path) -> list[str]:
     encoded = done.new + done.changed
     each = f", {1000 * done.seconds / encoded:.1f} ms each" if encoded else ""
     lines = [
-        f"{out}: {made.count:,} pictures ({done.new:,} new, {done.changed:,} changed, {done.kept:,} kept,"
+        f"{out}: {_pictures(made.count)} ({done.new:,} new, {done.changed:,} changed, {done.kept:,} kept,"
         f" {done.removed:,} removed), {done.seconds:.1f} s{each}"
     ]
     if made.kind == "hnsw":
@@ -78,9 +78,9 @@ def _lines(made: About, out: Path) -> list[str]:
     if done.unreadable:
         with (out / "unreadable.jsonl").open(encoding="utf-8") as file:
             named = [json.loads(line) for line in [next(file) for _ in range(min(_NAMED, done.unreadable))]]
-        first = "; ".join(f"{one['key']} ({one['reason']})" for one in named)
+        first = "; ".join(_printable(f"{one['key']} ({one['reason']})") for one in named)
         lines.append(
-            f"{done.unreadable:,} pictures cannot be read, see {out}/unreadable.jsonl; first: {first}"
+            f"{_pictures(done.unreadable)} cannot be read, see {out}/unreadable.jsonl; first: {first}"
         )
     if not made.joint:
         lines.append(f"the model {made.name} knows no captions: search with --image FILE")
@@ -103,8 +103,17 @@ def _show(hits: Sequence[Hit], as_json: bool) -> None:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for hit in hits:
         words = (str(hit.rank), f"{hit.score:.3f}", hit.path or hit.key, hit.caption)
-        table.add_row(*map(Text, words))
+        table.add_row(*(Text(_printable(word)) for word in words))
     Console().print(table)
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
+
+
+def _printable(text: str) -> str:
+    """Without what would command the terminal: names and captions are somebody's, from anywhere."""
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
 
 
 def _tell(line: str) -> None:

@@ -77,6 +77,16 @@ def open_index(folder: Path) -> Opened:
     about = read_about(folder)
     engine.faiss()
     try:
+        return _open(folder, about)
+    except SightwordError:
+        replaced = read_about(folder)  # somebody brought it up to date meanwhile: these files are gone
+        if replaced == about:
+            raise
+        return _open(folder, replaced)
+
+
+def _open(folder: Path, about: About) -> Opened:
+    try:
         for file in (about.vectors, about.pictures):
             _check_size(folder, file)
         vectors = folder / about.vectors.name

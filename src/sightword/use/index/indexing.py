@@ -134,7 +134,8 @@ def _write(job: _Job, found: Found) -> About:
     if not len(order):
         key, reason = [*found.bad, ("", "there is none")][0]
         raise SightwordError(f"no picture of '{job.data}' can be read; first {key}: {reason}")
-    vectors = found.vectors[order]
+    in_place = np.array_equal(order, np.arange(len(found.vectors)))
+    vectors = found.vectors if in_place else found.vectors[order]  # a copy of a million is gigabytes
     kind: Kind = "flat" if len(order) <= job.options.exact else "hnsw"
     made, changed = _engine(job.before, kind, vectors, grown)
     visited, recall = made.tune(*_queries(job, vectors, order))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import final
 
 from sightword.errors import SightwordError
 from sightword.pairs.base import Pairs
@@ -52,15 +52,36 @@ def take_stock(data: str, split: str, reading: Reading) -> Stock:
     """
     pairs = open_pairs(data, split, reading)
     stock = Stock(pairs, [], [], [], [])
-    met = Counter[str]()
+    name = Names()
     for text, path in counted(zip(pairs.texts(), _paths(pairs), strict=True), len(pairs), data):
-        again = met[text.key]
-        met[text.key] += 1
-        stock.keys.append(_told(f"{text.key}~{again}" if again else text.key))
+        stock.keys.append(name(text.key))
         stock.paths.append(_told(path))
         stock.captions.append(_told(text.caption))
         stock.stamps.append(_stamp(path))
     return stock
+
+
+@final
+class Names:
+    """Gives each picture a name that no other has: a key that comes again gets `~1`, `~2`."""
+
+    def __init__(self) -> None:
+        self._given = dict[str, int]()  # and how often it was asked for
+
+    def __call__(self, key: str) -> str:
+        """The name of the next picture."""
+        name = own = _told(key)
+        while name in self._given:  # a key may itself end as if it came again
+            name = f"{own}~{self._given[own]}"
+            self._given[own] += 1
+        self._given[name] = 1
+        return name
+
+
+def places(pairs: Pairs, data: str) -> dict[str, int]:
+    """Where each picture of a source stands, by its name; `data` is said beside a bar."""
+    name = Names()
+    return {name(text.key): number for number, text in enumerate(counted(pairs.texts(), len(pairs), data))}
 
 
 def settled(data: str) -> str:

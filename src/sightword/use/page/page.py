@@ -14,6 +14,7 @@ from sightword.use.index.searching import Hit
 
 TOPS = (20, 50, 100, 200)  # how many pictures the page offers to show
 LONGEST = 500  # letters of a question
+STALE = "The pictures have changed since they were indexed; sightword index brings the index up to date."
 _LIKE = "Pictures like this one"
 _SHEETS = ("page.css", "search.css")
 
@@ -35,7 +36,14 @@ def policy() -> str:
     return "; ".join(rules)
 
 
-def page(about: About, asked: Asked, hits: Sequence[Hit], tries: Sequence[str], problem: str = "") -> Markup:
+def page(
+    about: About,
+    asked: Asked,
+    hits: Sequence[Hit],
+    tries: Sequence[str],
+    problem: str = "",
+    stale: bool = False,
+) -> Markup:
     """The whole page.
 
     Args:
@@ -44,17 +52,17 @@ def page(about: About, asked: Asked, hits: Sequence[Hit], tries: Sequence[str], 
         hits: what was found.
         tries: captions of the index, to begin with.
         problem: what is wrong with the question.
+        stale: the pictures are no longer those that were indexed.
     """
-    title = (
-        f"\u201c{asked.words}\u201d" if asked.words else "Pictures like this one" if asked.like else "Search"
-    )
+    title = f"\u201c{asked.words}\u201d" if asked.words else _LIKE if asked.like else "Search"
     body = [
         tag(
             "header",
-            tag("p", f"sightword search \u00b7 {about.count:,} pictures", class_="eyebrow"),
+            tag("p", f"sightword search \u00b7 {_pictures(about.count)}", class_="eyebrow"),
             tag("h1", "Find pictures"),
             _form(about, asked),
             _tries(tries) if about.joint and not hits else "",
+            tag("p", STALE, class_="note", role="status") if stale else "",
         ),
         tag("main", _found(asked, hits, problem)),
         tag("footer", tag("p", _made(about))),
@@ -102,9 +110,7 @@ def _found(asked: Asked, hits: Sequence[Hit], problem: str) -> Markup:
         "section",
         tag(
             "h2",
-            f"{len(hits)} pictures for \u201c{asked.words}\u201d"
-            if asked.words
-            else "Pictures like this one",
+            f"{_pictures(len(hits))} for \u201c{asked.words}\u201d" if asked.words else _LIKE,
         ),
         tag("p", _picture(asked.like), class_="asked-with") if asked.like else "",
         tag("p", lead, class_="note"),
@@ -126,6 +132,10 @@ def _hit(hit: Hit, top: int) -> Markup:
 def _picture(hit: Hit) -> Markup:
     said = hit.caption or hit.key
     return tag("img", src=f"picture/{hit.row}/small", alt=said, title=said, class_="tile", loading="lazy")
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def _made(about: About) -> str:

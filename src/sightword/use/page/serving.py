@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,9 +19,10 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from sightword.errors import BadSample, SightwordError
+from sightword.pairs.remote.stores import is_address
 from sightword.report.markup import Markup
 from sightword.use.index.searching import Hit, Search
-from sightword.use.page.page import LONGEST, TOPS, Asked, page, policy, told
+from sightword.use.page.page import LONGEST, STALE, TOPS, Asked, page, policy, told
 from sightword.use.page.thumbnails import Size, Thumbnails
 
 _HERE = "127.0.0.1"
@@ -43,6 +45,10 @@ def serve(search: Search, port: int, top: int, say: Callable[[str], None]) -> No
     """
     with Served(search, port, top) as server:
         try:
+            if server.pictures.stale:
+                say(STALE)
+            if any(is_address(part.strip()) for part in search.about.data.split("::")):
+                say(f"pictures are fetched from {search.about.data} as they are looked at")
             say(f"search at {server.address} (for this machine alone; Ctrl-C ends it)")
             server.serve_forever()
         except KeyboardInterrupt:
@@ -67,7 +73,8 @@ class Served(ThreadingHTTPServer):
             raise SightwordError(
                 f"cannot serve on port {port} ({error}); give another --port, or none"
             ) from error
-        self.names = {f"{name}:{self.server_port}" for name in (_HERE, "localhost")}
+        ports = (f":{self.server_port}", "") if self.server_port == 80 else (f":{self.server_port}",)
+        self.names = {f"{name}{port}" for name in (_HERE, "localhost") for port in ports}
 
     @property
     def address(self) -> str:
@@ -83,20 +90,25 @@ class Served(ThreadingHTTPServer):
             _number(given.get("like", ""), len(self.search) - 1),
         )
         like = self.search.hit(row) if row is not None and not words else None
-        asked = Asked(words, like, top)
+        asked, problem, hits = Asked(words, like, top), "", list[Hit]()
         try:
-            return page(self.search.about, asked, self._hits(asked), self.tries)
+            hits = self._hits(asked)
         except SightwordError as error:
-            return page(self.search.about, asked, [], self.tries, str(error))
+            problem = str(error)
+        return page(self.search.about, asked, hits, self.tries, problem, self.pictures.stale)
 
     def _hits(self, asked: Asked) -> list[Hit]:
         with self.lock:
             if asked.like:
-                return self.search.like(asked.like.row, asked.top)
+                found = self.search.like(asked.like.row, asked.top + 1)
+                return [hit for hit in found if hit.row != asked.like.row][: asked.top]
             return self.search.text(asked.words, asked.top) if asked.words else []
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that hangs up is no news."""
+        """A browser that hangs up is no news; anything else is told."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"the page could not answer: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 @final
@@ -110,8 +122,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.headers.get("Host") not in self.server.names:
-            return self._refuse(HTTPStatus.FORBIDDEN, f"This page is at {_HERE} only.")
-        address = urlsplit(self.path)
+            return self._refuse(
+                HTTPStatus.FORBIDDEN, f"This page is at {_HERE}:{self.server.server_port} only."
+            )
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            return self._refuse(HTTPStatus.BAD_REQUEST, "This is no address.")
         _, secret, *rest = address.path.split("/") if address.path.count("/") > 1 else ["", "", ""]
         if not hmac.compare_digest(secret.encode(), self.server.secret.encode()):
             return self._refuse(HTTPStatus.FORBIDDEN, "The address lacks its secret part; copy it whole.")
@@ -139,6 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: HTTPStatus, kind: str, content: bytes, keep: str) -> None:
         self.send_response(status)
         for name, value in (
+            ("Connection", "close" if self.close_connection else "keep-alive"),
             ("Content-Type", kind),
             ("Content-Length", str(len(content))),
             ("Cache-Control", keep),
@@ -152,6 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the library itself refuses (other methods, too long an address) is fenced in as all else."""
+        self.close_connection = True  # what else was sent is not read
+        self._refuse(HTTPStatus(code), "This page only takes GET and HEAD, of ordinary length.")
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the terminal is the user's."""

@@ -13,7 +13,7 @@ from sightword.errors import BadSample
 from sightword.pairs.sources import open_pairs
 from sightword.report.thumbnails import small
 from sightword.use.index.folder import Opened
-from sightword.use.index.stock import reading_of
+from sightword.use.index.stock import places, reading_of
 from sightword.views.decode import decode
 
 Size = Literal["small", "large"]
@@ -26,6 +26,8 @@ _QUALITY = 82
 class Thumbnails:
     """Pictures by their row in the index, and no others: nobody can name a file.
 
+    `stale`: the source is not what was indexed; pictures of it that are still there are found by their names.
+
     Raises:
         SightwordError: the source of the index is gone.
     """
@@ -34,6 +36,8 @@ class Thumbnails:
         about = opened.about
         self._opened = opened
         self._pairs = open_pairs(about.data, about.split, reading_of(about.reading))
+        self.stale = self._pairs.data_hash != about.data_hash
+        self._places = places(self._pairs, about.data) if self.stale else None
         self.webp = lru_cache(_KEPT)(self._webp)
 
     def __len__(self) -> int:
@@ -43,16 +47,15 @@ class Thumbnails:
         """A picture as WebP.
 
         Raises:
-            BadSample: it is gone, cannot be read, or is no longer where it was.
+            BadSample: it is gone, or cannot be read.
         """
         found: dict[str, object] = self._opened.pictures.slice(row, 1).to_pylist()[0]
-        key, number = str(found["key"]), int(str(found["number"]))
-        if number >= len(self._pairs):
+        key = str(found["key"])
+        number = int(str(found["number"])) if self._places is None else self._places.get(key, -1)
+        if not 0 <= number < len(self._pairs):
             raise BadSample(key, "it is gone; index the pictures again")
-        sample = self._pairs[number]
-        if key != sample.key and key.rpartition("~")[0] != sample.key:
-            raise BadSample(key, "the source has changed; index the pictures again")
-        return _encoded(decode(sample.image, key), _SIDES[size])
+        side = _SIDES[size]
+        return _encoded(decode(self._pairs[number].image, key, shortest=side), side)
 
 
 def _encoded(pixels: np.ndarray, side: int) -> bytes:
