@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import processes
@@ -20,16 +20,21 @@ def train_together(configs: Sequence[Config], ranks: int) -> None:
     if ranks == 1:
         _train_all(configs)
     else:
-        processes.start(_worker, (ranks, _free_port(), configs), ranks)
+        work_together(_train_all, ranks, configs)
 
 
-def _worker(rank: int, ranks: int, port: int, configs: Sequence[Config]) -> None:
+def work_together(work: Callable[..., None], ranks: int, *given: object) -> None:
+    """`work(*given)` in so many processes that have met; it is found by its name, as pickle does."""
+    processes.start(_worker, (ranks, _free_port(), work, given), ranks)
+
+
+def _worker(rank: int, ranks: int, port: int, work: Callable[..., None], given: Sequence[object]) -> None:
     torch.set_num_threads(1)
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
     os.environ |= {name: str(value) for name, value in place.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with together(hang_minutes=10):
-        _train_all(configs)
+        work(*given)
 
 
 def _train_all(configs: Sequence[Config]) -> None:
