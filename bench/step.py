@@ -1,116 +1,171 @@
-"""How long an optimizer step takes: `python bench/step.py [--rounds 5] [--threads N] [--out FILE]`.
+"""An optimizer step of ours against SLIP's code and open_clip: `python bench/step.py --slip DIR`.
 
-Every setting is a real run on the demo's pictures, opened as `sightword train` opens it: forward, backward
-and optimizer step on one batch that is in memory already (data.py measures how batches are made). Settings
-take turns in one process; medians are shown, and each objective's step against that of clip.
+    PYTHONPATH=PEERS python bench/step.py --slip SLIP [--only TEXT] [--rounds N] [--threads N] [--rows N]
+    python bench/step.py --objectives [--model vit-b16] [--only TEXT]
+
+Sides have the same architecture, weights, pictures and captions; they take turns in one process, and medians
+and quartiles of each round's ratio are shown. SLIP is a checkout of facebookresearch/SLIP, which needs timm;
+a peer that is not there is left out, and why is said. Before the clock starts, the first loss and the length
+of its gradient must agree in float32, else nothing is timed. Ours is a run as `sightword train` opens it, and
+normalises its pictures in the step; peers are given normalised pictures, as their loaders make them.
+
+Captions are the demo's, joined until they are as long as web captions: 17 of CLIP's tokens on average. All
+sides get the same, padded to 77; ours leaves padding out. FLOPs are counted in what each side computes.
+With `--objectives` it is what every objective costs beside clip, against what is predicted (see costs.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
-from itertools import product
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; for all sides
+
 import torch
+from _machine import described, peak
+from _ours import Ours, opened, take
+from _peers import open_clip_model, open_clip_side, slip_model, slip_side, slip_weights
 from _results import append
+from _sides import AbsentError, Side, agree, in_turns, quartiles, ratio
+from _sizes import REHEARSAL, SIZES, Size
+from _step_objectives import objective_rows
 
-from sightword.config import Config, DataConfig, OptimizerConfig, Precision
-from sightword.recipes import models
-from sightword.training.caching import forward_backward
-from sightword.training.flops import step_flops
-from sightword.training.session import begin
+from sightword.training.progress import Bar
 
-MODELS = ("resnet-tiny", "vit-tiny")
-OBJECTIVES = ("clip", "clip + simclr(hidden=512, out=128)")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+OBJECTIVES = {"CLIP": "clip", "SLIP": "clip + simclr"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--out", type=Path, help="a line of JSON is appended here")
-    given = parser.parse_args()
+    given = parsed()
+    warnings.filterwarnings("ignore", "Importing from timm", FutureWarning)
     torch.set_num_threads(given.threads)
-    rows = measured(given.rounds, given.batch_size)
-    print(f"{'model':<13}{'objective':<38}{'':<6}{'s/step':>8}{'samples/s':>11}{'GFLOP/s':>9}{'x clip':>8}")
-    for row in rows:
-        print(
-            f"{row['model']:<13}{row['objective']:<38}{row['precision']:<6}{row['seconds']:>8.3f}"
-            f"{row['samples_per_second']:>11.0f}{row['gflops_per_second']:>9.0f}{row['against_clip']:>8.2f}"
-        )
-    setting = {"rounds": given.rounds, "threads": given.threads, "batch_size": given.batch_size}
+    cpu = torch.device("cpu")
+    peaks = {kind: peak(cpu, getattr(torch, kind)) / 1e9 for kind in ("bfloat16", "float32")}
+    print(f"GEMM peak: {peaks['bfloat16']:,.0f} GFLOP/s in bf16, {peaks['float32']:,.0f} in fp32", flush=True)
+    setting = {"gemm_gflops": peaks, "rounds": given.rounds, **described(cpu)}
+    if given.objectives:
+        rows = objective_rows(given.model, given.rows or 16, given.rounds, given.only)
+        append(given.out, "step of objectives", rows, model=given.model, **setting)
+        return
+    rows = [row | share(row, peaks) for case in cases(given) for row in case]
     append(given.out, "step", rows, **setting)
 
 
-def measured(rounds: int, batch_size: int) -> list[dict[str, Any]]:
-    """One row for each setting."""
-    rows: list[dict[str, Any]] = []
-    for model, precision in product(MODELS, PRECISIONS):
-        with tempfile.TemporaryDirectory() as folder:
-            opened = [opened_step(Path(folder), o, model, precision, batch_size) for o in OBJECTIVES]
-            seconds = [statistics.median(times) for times in in_turns([step for step, _ in opened], rounds)]
-        for objective, taken, (_, flops) in zip(OBJECTIVES, seconds, opened, strict=True):
-            rows.append(
-                {
-                    "model": model,
-                    "objective": objective,
-                    "precision": precision,
-                    "seconds": taken,
-                    "samples_per_second": batch_size / taken,
-                    "gflops_per_second": flops / taken / 1e9,
-                    "against_clip": taken / seconds[0],
-                }
-            )
-    return rows
-
-
-def in_turns(steps: list[Callable[[], None]], rounds: int) -> list[list[float]]:
-    """Seconds of every call; the first round warms up and does not count."""
-    times: list[list[float]] = [[] for _ in steps]
-    for number in range(rounds + 1):
-        for step, own in zip(steps, times, strict=True):
-            start = time.perf_counter()
-            step()
-            if number:
-                own.append(time.perf_counter() - start)
-    return times
-
-
-def opened_step(
-    folder: Path, objective: str, model: str, precision: Precision, batch_size: int
-) -> tuple[Callable[[], None], float]:
-    """A function that takes one optimizer step of a new run, and how many FLOPs that is."""
-    config = Config(
-        objective=objective,
-        model=models.find(model),
-        data=DataConfig(tokenizer="learned"),
-        optimizer=OptimizerConfig(lr=1e-4),
-        batch_size=batch_size,
-        steps=1000,
-        precision=precision,
-        out=str(folder / objective),
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    session = begin(config)
-    batch = session.steps(None)[0]
-    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+    parser.add_argument("--slip", type=Path, help="a checkout of facebookresearch/SLIP")
+    parser.add_argument("--only", default="", help="cases whose line contains this, or objectives")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, help="of a batch; else as many as each size has in _sizes.py")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rehearse", action="store_true", help="one more size, which takes seconds")
+    parser.add_argument("--objectives", action="store_true", help="what each objective costs, instead")
+    parser.add_argument("--model", default="vit-b16", help="of --objectives")
+    parser.add_argument("--out", type=Path, help="a line of JSON is appended here")
+    return parser.parse_args()
 
-    def step() -> None:
-        forward_backward(session.model, batch, 0.0, 1, autocast)
-        session.optimizer.step()
-        session.optimizer.zero_grad(set_to_none=True)
-        session.model.after_step(0.0)
 
-    return step, step_flops(session.model, batch, 0.0, 1)
+def cases(given: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+    """The rows of each comparison; what it held is let go before the next."""
+    for size in (REHEARSAL,) if given.rehearse else SIZES:
+        for name, library in (("CLIP", "SLIP's code"), ("SLIP", "SLIP's code"), ("CLIP", "open_clip")):
+            title = f"{name}, {size.name}, against {library}"
+            if given.only in title:
+                rows = given.rows or size.rows[name == "SLIP"]
+                with tempfile.TemporaryDirectory() as folder:
+                    yield compared(title, size, name, library, rows, Path(folder), given)
+                gc.collect()
+
+
+def compared(
+    title: str, size: Size, name: str, library: str, rows: int, folder: Path, given: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Rows of ours and of a peer; ours alone where the peer is not there."""
+    try:
+        if library == "open_clip":
+            ours, theirs = with_open_clip(size, rows, folder)
+        else:
+            ours, theirs = with_slip(size, name, rows, folder, given.slip)
+    except AbsentError as error:
+        print(f"{title}: left out, {error}", flush=True)
+        return []
+    own: list[Side] = [ours.side("bf16"), ours.side("fp32")]
+    agreement = agree(own[0], theirs[0])
+    with Bar(title, given.rounds + 1) as bar:
+        times = in_turns([*own, *theirs], given.rounds, bar.advance)
+    about = {"objective": name, "size": size.name, "rows": rows, "tokens": tokens(ours), **agreement}
+    found = [about | row for row in rows_of([*own, *theirs], times, len(own))]
+    show(title, found)
+    return found
+
+
+def with_slip(size: Size, name: str, rows: int, folder: Path, root: Path | None) -> tuple[Ours, list[Side]]:
+    """Ours with the weights of SLIP's model, and that model's steps."""
+    model = slip_model(root, size, name)
+    ours = opened(folder, OBJECTIVES[name], size.slip, rows)
+    take(ours, *slip_weights(model, size))
+    return ours, [slip_side(root, model, ours, precision) for precision in ("fp32", "bf16")]
+
+
+def with_open_clip(size: Size, rows: int, folder: Path) -> tuple[Ours, list[Side]]:
+    """Ours with the architecture and weights of open_clip's model, and that model's step."""
+    model, weights = open_clip_model(size)
+    ours = opened(folder, OBJECTIVES["CLIP"], weights.model, rows)
+    take(ours, weights.tensors)
+    return ours, [open_clip_side(model, ours)]
+
+
+def tokens(ours: Ours) -> dict[str, float]:
+    """How long this batch's captions are."""
+    lengths = ours.words.lengths.float()
+    return {"mean": float(lengths.mean()), "longest": float(lengths.max())}
+
+
+def rows_of(sides: list[Side], times: list[list[float]], own: int) -> Iterator[dict[str, Any]]:
+    """Each side's figures, and each of the first `own` sides against each peer."""
+    for side, taken in zip(sides, times, strict=True):
+        seconds = statistics.median(taken)
+        row: dict[str, Any] = {"side": side.name, "seconds": seconds, "quartiles": quartiles(taken)}
+        row |= {"samples_per_second": side.rows / seconds, "gflops_per_second": side.flops / seconds / 1e9}
+        row |= {"flops": side.flops}
+        if side in sides[:own]:
+            row["against"] = {
+                other.name: ratio(theirs, taken)
+                for other, theirs in zip(sides[own:], times[own:], strict=True)
+            }
+        yield row
+
+
+def share(row: dict[str, Any], peaks: dict[str, float]) -> dict[str, float]:
+    """Of the measured peak of bf16 matrix products, also where a side computes in float32."""
+    return {"of_bf16_peak": row["gflops_per_second"] / peaks["bfloat16"]}
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    """A line for each side."""
+    first = rows[0]
+    off = f"loss {first['loss_off']:.0e}, gradient {first['norm_off']:.0e} off"
+    print(f"{title}, {first['rows']} rows of {first['tokens']['mean']:.0f} tokens ({off})")
+    for row in rows:
+        low, high = row["quartiles"]
+        told = [
+            f"{one['ratio']:.2f}x {other} ({one['quartiles'][0]:.2f}-{one['quartiles'][1]:.2f})"
+            for other, one in row.get("against", {}).items()
+        ]
+        print(
+            f"  {row['side']:<22}{row['seconds']:>8.3f} s ({low:.3f}-{high:.3f})"
+            f"{row['samples_per_second']:>8.1f}/s{row['gflops_per_second']:>7.0f} GFLOP/s  {', '.join(told)}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

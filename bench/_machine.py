@@ -1,0 +1,61 @@
+"""What figures were taken on: the processor's name, versions, and how fast it multiplies matrices."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from _sides import timed
+
+_SIDES = {"cpu": (2048, 4096), "cuda": (4096, 8192, 16384)}  # rows of the matrices that are tried
+PACKAGES = ("torch", "sightword", "timm", "open_clip_torch", "torchvision")
+
+
+def peak(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> float:
+    """GEMM FLOP/s: the best of some sizes of square matrices, of each the median."""
+    best = 0.0
+    for n in _SIDES["cuda" if device.type == "cuda" else "cpu"]:
+        a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+        out = torch.empty_like(a)
+        times = [timed(lambda: torch.mm(a, b, out=out)) for _ in range(rounds + 1)]  # noqa: B023
+        best = max(best, 2 * n**3 / statistics.median(times[1:]))
+    return best
+
+
+def described(device: torch.device) -> dict[str, Any]:
+    """The machine in words and the versions of what is compared."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return {
+        "device": name,
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
+        "allocator": Path(os.environ.get("LD_PRELOAD", "").split(":")[0]).name,
+        "versions": versions(),
+    }
+
+
+def processor() -> str:
+    """As the kernel names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the figures depend on; what is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found | {"torch": torch.__version__}
