@@ -1,30 +1,16 @@
-"""What figures were taken on: the processor's name, versions, and how fast it multiplies matrices."""
+"""What figures were taken on: the processor's name and versions."""
 
 from __future__ import annotations
 
 import os
 import platform
-import statistics
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from _sides import timed
 
-_SIDES = {"cpu": (2048, 4096), "cuda": (4096, 8192, 16384)}  # rows of the matrices that are tried
 PACKAGES = ("torch", "sightword", "timm", "open_clip_torch", "torchvision")
-
-
-def peak(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> float:
-    """GEMM FLOP/s: the best of some sizes of square matrices, of each the median."""
-    best = 0.0
-    for n in _SIDES["cuda" if device.type == "cuda" else "cpu"]:
-        a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-        out = torch.empty_like(a)
-        times = [timed(lambda: torch.mm(a, b, out=out)) for _ in range(rounds + 1)]  # noqa: B023
-        best = max(best, 2 * n**3 / statistics.median(times[1:]))
-    return best
 
 
 def described(device: torch.device) -> dict[str, Any]:

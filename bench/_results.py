@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +28,15 @@ def append(out: Path | None, benchmark: str, rows: Sequence[dict[str, Any]], **s
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def demand(parser: argparse.ArgumentParser, what: str, *given: object) -> None:
+    """End in peace when nothing was given of what a script needs, as `make bench` calls it; else want all."""
+    if not any(given):
+        print(f"left out: it needs {what}")
+        sys.exit(0)
+    if not all(given):
+        parser.error(f"it needs {what}")
 
 
 def write_between(document: Path, marks: str, text: str) -> None:

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from _results import append, write_between
+from _results import append, demand, write_between
 
 from sightword.evaluation.compare import Comparison, compare
 from sightword.evaluation.run import evaluate
@@ -28,11 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--sets", type=Path, required=True)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--sets", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--write", type=Path, help="the page whose table is replaced")
     given = parser.parse_args()
+    demand(parser, "RUN ... and --sets DIR (bench/real_sets.py makes some)", given.runs, given.sets)
     folders = sorted(str(path.parent) for path in given.sets.glob("*/test"))
     for run in given.runs:
         evaluate(load_model(run), place_of_scores(run), ["demo", *folders], list(TASKS))

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from _results import append
-from evaluation import ROWS, accuracy
+from _results import append, demand
+from evaluate import ROWS, accuracy
 from torch import Tensor
 from torchvision_schemas import load_torchvision
 
@@ -40,11 +40,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run")
-    parser.add_argument("--sets", type=Path, required=True)
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("--sets", type=Path)
     parser.add_argument("--only", help="names of sets, joined by commas")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    demand(parser, "RUN and --sets DIR (bench/real_sets.py makes some)", given.run, given.sets)
     model = load_model(given.run, "cpu")
     folders = sorted(path.parent for path in given.sets.glob("*/test"))
     wanted = given.only.split(",") if given.only else [path.name for path in folders]

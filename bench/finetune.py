@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _results import append
+from _results import append, demand
 
 from sightword.evaluation.benchmarks import open_benchmark
 from sightword.evaluation.features import FeatureStore
@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="a labelled tar of a train and a test split")
+    parser.add_argument("--data", type=Path, help="a labelled tar of a train and a test split")
     parser.add_argument("--run", type=Path, help="a trained run; without it demo-clip is trained")
     parser.add_argument("--pretrain-epochs", type=float, default=12.0, help="of demo-clip, which has 24")
     parser.add_argument("--labels", type=int, default=100, help="a class")
@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/finetune"), help="where all of it lies")
     parser.add_argument("--out", type=Path, help="a line of JSON is appended here")
     given = parser.parse_args()
+    demand(parser, "--data TAR, a labelled one (bench/real_sets.py makes some)", given.data)
     torch.set_num_threads(1)
     factors = tuple(float(factor) for factor in given.factors.split(","))
     setting = Setting(given.labels, given.epochs, factors, given.seeds, given.crop, not given.no_mix)

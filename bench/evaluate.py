@@ -1,6 +1,6 @@
 """`sightword evaluate` against CLIP_benchmark: the same weights on the same files, numbers and seconds.
 
-    PYTHONPATH=PEERS python bench/evaluation.py RUN --sets DIR --out bench/results/evaluation.jsonl
+    PYTHONPATH=PEERS python bench/evaluate.py RUN --sets DIR --out bench/results/evaluate.jsonl
 
 DIR holds folders as CLIP_benchmark exports them (`bench/real_sets.py` makes some). Those with a train part
 are asked zero-shot and linear, those of captions retrieval. Both sides take turns, set by set, and begin with
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "peers"))
 
 import numpy as np
 import torch
-from _results import append
+from _results import append, demand
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 from torchvision_schemas import load_torchvision
@@ -80,12 +80,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run")
-    parser.add_argument("--sets", type=Path, required=True)
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("--sets", type=Path)
     parser.add_argument("--only", help="names of sets, joined by commas")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    demand(parser, "RUN and --sets DIR (bench/real_sets.py makes some)", given.run, given.sets)
     model = load_model(given.run)
     folders = sorted(path.parent for path in given.sets.glob("*/test"))
     wanted = given.only.split(",") if given.only else [path.name for path in folders]
