@@ -107,6 +107,10 @@ _OF_THE_CLOCK = {
     "data_wait",
     "data_seconds",
     "tflops_per_second",
+    "mfu",
+    "gemm_peak_tflops",
+    "memory_mib",
+    "memory_reserved_mib",
 }
 
 

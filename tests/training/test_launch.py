@@ -62,7 +62,7 @@ def test_a_job_waits_for_what_it_needs(tmp_path: Path) -> None:
 
 def warned(config: Config) -> None:
     """Stands in for a run that was told that something is wrong."""
-    step = {"kind": "step", "step": 5, "loss": 1.5, "samples_per_second": 9.0, "data_wait": 0.0}
+    step = {"kind": "step", "step": 5, "loss": 1.5, "samples_per_second": 9.0, "mfu": 0.31, "data_wait": 0.0}
     lines = [{"kind": "start", "steps_total": 9}, step, *[{"kind": "warning", "sign": "collapse"}] * 2]
     Path(config.out, "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     time.sleep(1)
@@ -74,7 +74,7 @@ def test_warnings_of_runs_are_shown(
     monkeypatch.setattr(several_bars, "SPEAK", 0.0)
     Launcher(warned, slots=1).run([lambda: job(tmp_path / "ill")])
     assert (
-        "ill 5/9 loss 1.500, 9/s, data wait 0%, warnings: collapse (see its log.txt)"
+        "ill 5/9 loss 1.500, 9/s, 31% of peak, data wait 0%, warnings: collapse (see its log.txt)"
         in capfd.readouterr().err
     )
 

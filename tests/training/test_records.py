@@ -23,10 +23,12 @@ from sightword.training.records import Records, code_version, flatten, read_reco
 START = (
     "run objective model code_version torch device data_hash order_hash config_hash tokenizer_hash"
     " samples_total steps_total pairs left_out batch_size parameters parameters_trained flops_per_step time"
+    " precision threads gemm_peak_tflops"
 )
 STEP = (
     "step samples epoch flops loss lr grad_norm logit_scale logit_scale_at_most temperature features"
     " samples_per_second data_wait data_seconds step_seconds tflops_per_second terms time"
+    " mfu gemm_peak_tflops memory_mib"
 )
 OBJECTIVE = f"clip + 0.5 * {SIMCLR} + 2 * {MAE}@50%"
 
@@ -71,6 +73,10 @@ def test_every_step_says_everything(records: list[dict]) -> None:
         assert (step["step"], step["samples"], step["epoch"]) == (number, 8 * number, (number - 1) // 5)
         assert 0 <= step["data_wait"] <= 1
         assert step["samples_per_second"] * step["step_seconds"] == pytest.approx(8)
+        assert step["mfu"] * step["gemm_peak_tflops"] == pytest.approx(step["tflops_per_second"])
+        assert 0 < step["mfu"] <= 1
+        assert step["gemm_peak_tflops"] >= records[0]["gemm_peak_tflops"]
+        assert 50 < step["memory_mib"] < 100_000
         assert step["lr"] == learning_rate(tiny(Path(), Path()).optimizer, number - 1, 6)
         assert 0 < step["logit_scale"] <= 100
         assert step["grad_norm"] > 0

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sightword import config as configuration
@@ -94,6 +95,13 @@ class Run:
             if "step_seconds" in record
         )
         return spent / 60 if spent else None
+
+    @property
+    def mfu(self) -> float | None:
+        """The median step's, of the highest peak that the run has measured; None before it was recorded."""
+        rates = [step["tflops_per_second"] for step in self.steps if "gemm_peak_tflops" in step]
+        peaks = [step["gemm_peak_tflops"] for step in self.steps if "gemm_peak_tflops" in step]
+        return median(rates) / max(peaks) if rates else None
 
     @property
     def step(self) -> int:

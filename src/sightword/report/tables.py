@@ -54,6 +54,7 @@ def _fact_rows(runs: Sequence[Run]) -> list[Markup]:
         "samples seen": lambda run: phrases.count(run.samples),
         "training FLOPs": lambda run: phrases.power(run.flops) if run.flops else None,
         "minutes of training": lambda run: None if run.minutes is None else f"{run.minutes:.1f}",
+        "of the machine's measured peak": lambda run: None if run.mfu is None else f"{run.mfu:.0%}",
         "parameters": lambda run: phrases.count(run.parameters) if run.parameters else None,
     }
     return [

@@ -15,6 +15,7 @@ import torch
 from sightword.distributed import world_size
 from sightword.errors import SightwordError
 from sightword.towers.joint_space import JointSpace
+from sightword.training.effort import Effort
 from sightword.training.input import STARVED, slowest
 from sightword.training.meters import Readings, scalars
 from sightword.training.pretrainer import Answer
@@ -63,8 +64,8 @@ class Timing:
     making: Mapping[str, float] = field(default_factory=dict)
 
 
-def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
-    """What two runs are compared by before their scores are."""
+def start_record(session: Session, flops_per_step: float, peak: float) -> dict[str, Any]:
+    """What two runs are compared by before their scores are, and the measured `peak` of all processes."""
     config, model = session.config, session.model
     return {
         "step": 0,
@@ -74,6 +75,9 @@ def start_record(session: Session, flops_per_step: float) -> dict[str, Any]:
         "code_version": code_version(),
         "torch": torch.__version__,
         "device": str(session.device),
+        "precision": config.precision,
+        "threads": torch.get_num_threads(),
+        "gemm_peak_tflops": peak / 1e12,
         "colour": choose_colourer(config, session.device),
         "data_hash": session.data_hash,
         "order_hash": session.order.digest(config.global_batch),
@@ -115,7 +119,7 @@ def processes(session: Session) -> dict[str, Any]:
 
 
 def step_record(
-    session: Session, batch: Batch, outcome: Outcome, timing: Timing, flops_per_step: float
+    session: Session, batch: Batch, outcome: Outcome, timing: Timing, effort: Effort
 ) -> dict[str, Any]:
     """One step's numbers."""
     readings = outcome.readings
@@ -137,7 +141,8 @@ def step_record(
         "data_wait": timing.waited,
         "data_seconds": dict(timing.making),
         "step_seconds": timing.seconds,
-        "tflops_per_second": flops_per_step / timing.seconds / 1e12,
+        "tflops_per_second": effort.mfu * effort.peak / 1e12,
+        **effort.fields(),
         "terms": terms,
     }
 
@@ -159,8 +164,15 @@ def note(record: Mapping[str, Any]) -> str:
     rank = record["features"].get("effective_rank")
     features = "" if rank is None else f" | rank {rank:.1f}"
     culprit = f" ({slowest(record['data_seconds'])})" if record["data_wait"] >= STARVED else ""
-    speed = f"{record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}{culprit}"
-    return f"{losses}{features} | {speed}"
+    return f"{losses}{features} | {speed(record)}{culprit}"
+
+
+def speed(record: Mapping[str, Any]) -> str:
+    """How fast training is, how near to the machine's limit, with how much memory, and how long it waits."""
+    return (
+        f"{record['samples_per_second']:.0f}/s, {record['mfu']:.0%} of peak,"
+        f" {record['memory_mib'] / 1024:.1f} GiB, data wait {record['data_wait']:.0%}"
+    )
 
 
 def not_finite(step: int, outcome: Outcome, where: str) -> SightwordError:

@@ -11,9 +11,9 @@ from typing import Any
 
 from sightword.config import Config, load
 from sightword.errors import SharedError
-from sightword.pairs.remote.transfers import Transfers
 from sightword.training.alarms import Alarms
 from sightword.training.disk import alone_in, write_text
+from sightword.training.effort import EffortMeter
 from sightword.training.feed import Steps, open_store
 from sightword.training.input import InputMeter, verdict
 from sightword.training.interrupt import Interrupt
@@ -80,12 +80,13 @@ class Loop:
 
     def __init__(self, session: Session, watch: Watch | None = None, say: Say = print) -> None:
         self.session, self.watch = session, watch
-        self.say = say if ranks.leads() else _silently
+        self.say: Say = say if ranks.leads() else lambda said: None
         self.config, self.model, self.out = session.config, session.model, session.out
         self.state = dict(session.state)
         self.stepper = Stepper(session)
         self.clock = Stopwatch()
         self.input = InputMeter()
+        self.effort = EffortMeter(session.device, session.config.precision)
         self.keeper = Keeper(session)
         self.watchdog = Watchdog(session.config.hang_minutes, session.out)
         self.schedule = Schedule(session.config, session.total)
@@ -216,7 +217,8 @@ class Loop:
             return None
         timing = Timing(*self.clock.read(), self.input.steps, self.input.read())
         slowest = replace(timing, waited=max(ranks.gathered(timing.waited)))  # all wait for it
-        record = step_record(self.session, batch, outcome, slowest, self.state["flops_per_step"])
+        effort = self.effort.read(self.state["flops_per_step"] / timing.seconds)
+        record = step_record(self.session, batch, outcome, slowest, effort)
         records.write("step", **self._done(), **record)
         self._supply(batches, timing, records)
         self._warn({**self._done(), **record}, records)
@@ -259,9 +261,10 @@ class Loop:
         return step == 0 or active(progress(step)) != active(progress(step - 1))
 
     def _count_flops(self, step: int, batch: Batch, records: Records) -> None:
-        self.state["flops_per_step"] = self.stepper.flops(step, batch)
+        self.state["flops_per_step"] = flops = self.stepper.flops(step, batch)
         if step == 0:
-            records.write("start", **start_record(self.session, self.state["flops_per_step"]))
+            records.write("start", **start_record(self.session, flops, self.effort.peak))
+        self.effort.restart()  # what counting took is none of a step's
 
     def _watch(self, step: int, records: Records) -> None:
         if self.watch is None or not self.schedule.looks(step):
@@ -304,8 +307,7 @@ class Loop:
 
     def _record_transfers(self, records: Records) -> None:
         """What was fetched from elsewhere, and what failed meanwhile."""
-        sources = [pairs for pairs in (self.session.pairs, self.session.sight) if pairs is not None]
-        transfers = sum((pairs.transfers for pairs in sources), Transfers())
+        transfers = self.session.transfers
         if transfers.bytes or transfers.failures:
             records.write("transfers", **self._done(), **asdict(transfers))
             self.say(str(transfers))
@@ -313,7 +315,3 @@ class Loop:
     def _done(self) -> dict[str, Any]:
         state = self.state
         return {"step": int(state["step"]), "samples": int(state["samples"]), "flops": state["flops"]}
-
-
-def _silently(said: str) -> None:
-    """What the other processes say: nothing."""

@@ -18,6 +18,7 @@ from sightword.pairs.base import Pairs
 from sightword.pairs.mixture import make_order
 from sightword.pairs.order import Order, Ordering
 from sightword.pairs.quarantine import Quarantine
+from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.words.tokenizer import Tokenizer, load_run_tokenizer
 from sightword.randomness import stream
 from sightword.towers.layer import compile_blocks
@@ -88,6 +89,12 @@ class Session:
             if self.sight is None
             else digest(self.pairs.data_hash + self.sight.data_hash)
         )
+
+    @property
+    def transfers(self) -> Transfers:
+        """What was fetched from elsewhere so far."""
+        sources = [pairs for pairs in (self.pairs, self.sight) if pairs is not None]
+        return sum((pairs.transfers for pairs in sources), Transfers())
 
     @property
     def unreadable(self) -> Iterator[tuple[str, str]]:

@@ -96,6 +96,7 @@ def _standing(out: Path) -> tuple[int, int | None, str]:
 
 
 def _note(record: Mapping[str, Any], warnings: Sequence[Mapping[str, Any]]) -> str:
-    speed = f"{record['samples_per_second']:.0f}/s, data wait {record['data_wait']:.0%}"
+    peak = f"{record['mfu']:.0%} of peak, " if "mfu" in record else ""  # runs of earlier versions had none
+    speed = f"{record['samples_per_second']:.0f}/s, {peak}data wait {record['data_wait']:.0%}"
     told = ", ".join(dict.fromkeys(str(warning["sign"]) for warning in warnings))
     return f"loss {record['loss']:.3f}, {speed}" + (f", warnings: {told} (see its log.txt)" if told else "")
