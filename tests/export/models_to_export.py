@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
+from safetensors import safe_open
 from tiny_runs import TEXT, VIT
 
 from sightword.config import Config, DataConfig, ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.export.own_folder import OwnFolder
+from sightword.pairs.words.siglip_tokenizer import Canon, SiglipTokenizer
 from sightword.pairs.words.tokenizer import ClipTokenizer, LearnedTokenizer, Tokenizer
 from sightword.training.model import Model, load_model
 from sightword.training.setup import Equipment, build_encoders
 from sightword.words import Contrast
 
+PIECES = Path(__file__).resolve().parents[1] / "peers" / "siglip_pairs.safetensors"
 SENTENCES = ["a red bus", "Two CATS, it's 50% of them", "straße · naïve", "one two three four five six seven"]
 
 
@@ -43,6 +47,45 @@ def model_of(
     encoders = build_encoders(kind, tokenizer, 0, has)
     _stir(encoders)
     return Model("small", config, encoders, tokenizer, "0123456789abcdef", (7, 56, 1e9), device="cpu")
+
+
+SIGLIP = ImageTowerConfig(
+    size=16,
+    width=16,
+    layers=(2,),
+    heads=4,
+    patch_size=4,
+    activation="gelu_tanh",
+    pool="attention",
+    interpolation="bicubic",
+    resize="squash",
+    mean=(0.5,) * 3,
+    std=(0.5,) * 3,
+)
+SIGLIP_TEXT = TextTowerConfig(
+    width=16, layers=1, heads=2, context=12, attention="padding-too", pool="last", eps=1e-4
+)
+
+
+def siglip_of(image: ImageTowerConfig = SIGLIP, canon: Canon = "hugging-face", bias: bool = True) -> Model:
+    """A model of SigLIP's kind, with the small vocabulary that sentencepiece learned for a recording.
+
+    Args:
+        image: its image tower; the text tower is as wide.
+        canon: how captions are made plain.
+        bias: with a learned bias of the logits, as sigmoid losses have one.
+    """
+    with safe_open(PIECES, "pt") as recorded, TemporaryDirectory() as folder:
+        file = Path(folder) / "tokenizer.json"
+        file.write_text(recorded.metadata()["tokenizer.json"], encoding="utf-8")
+        tokenizer = SiglipTokenizer.from_file(file, SIGLIP_TEXT.context, canon)
+    text = replace(SIGLIP_TEXT, width=image.width)
+    kind = ModelConfig("siglip", image, text, image.width, project_image=False, project_text_bias=True)
+    config = Config(model=kind, data=DataConfig(tokenizer="learned"), out="nowhere", precision="fp32")
+    contrast = Contrast(bias=-10.0 if bias else None)
+    encoders = build_encoders(kind, tokenizer, 0, Equipment(text=True, contrast=contrast))
+    _stir(encoders)
+    return Model("siglip", config, encoders, tokenizer, "0123456789abcdef", (7, 56, 1e9), device="cpu")
 
 
 def run_of(folder: Path, model: Model | None = None) -> Path:

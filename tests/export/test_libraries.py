@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from models_to_export import model_of
+from models_to_export import SIGLIP, model_of, siglip_of
+from safetensors.torch import load_file
 
 from sightword.config import ImageTowerConfig, TextTowerConfig
 from sightword.errors import SightwordError
 from sightword.export.exporting import RECORD, export_model
 from sightword.export.target import Target
 from sightword.export.targets import find
+from sightword.pairs.words.siglip_tokenizer import Canon
 from sightword.training.model import Model
 
 PEERS = Path(__file__).resolve().parents[1] / "peers"
@@ -78,11 +80,94 @@ def test_transformers_clip(words: str, tmp_path: Path) -> None:
     assert config["text_config"]["eos_token_id"] != 2, "which stands for the highest id there"
 
 
+@pytest.mark.parametrize("words", ["clip", "learned"])
+@pytest.mark.parametrize("image", [SLIP, SQUASH], ids=["slip's", "squashed"])
+def test_transformers_pair_of_slips_kind(image: ImageTowerConfig, words: str, tmp_path: Path) -> None:
+    """Its features are compared by `exported`; the temperature and the processor are asked for here."""
+    model, out = model_of(image, TEXT, words), tmp_path / "out"  # type: ignore[arg-type]
+    _, said = exported("hf", model, out)
+    assert [line.split(":")[0] for line in said[:2]] == ["13 pictures", "16 sentences"]
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.AutoModel.from_pretrained(out)
+    assert type(theirs).__name__ == "VisionTextDualEncoderModel"
+    assert same_temperature(model, theirs)
+    both = transformers.AutoProcessor.from_pretrained(out)(text=["a red bus"], return_tensors="pt")
+    assert both["input_ids"].tolist()[0][0] == model.tokenizer.sot
+
+
 def test_transformers_vit_alone(tmp_path: Path) -> None:
-    _, said = exported("hf", model_of(SLIP, TEXT), tmp_path / "out")
+    _, said = exported("hf", model_of(SLIP, BAG), tmp_path / "out")
     assert said[0].startswith("note: the image tower alone, as ViTModel: Hugging Face's CLIP has a LayerNorm")
     assert not (tmp_path / "out" / "tokenizer.json").exists()
     assert "image-feature-extraction" in (tmp_path / "out" / "README.md").read_text()
+
+
+def same_temperature(model: Model, theirs: torch.nn.Module) -> bool:
+    joint = model.encoders.joint
+    assert joint is not None
+    return bool(torch.allclose(joint.scale(), theirs.logit_scale.exp()))
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["sigmoid", "softmax"])
+@pytest.mark.parametrize("canon", ["hugging-face", "open_clip", "lower-case"])
+def test_transformers_siglip(canon: Canon, bias: bool, tmp_path: Path) -> None:
+    model, out = siglip_of(canon=canon, bias=bias), tmp_path / "out"
+    _, said = exported("hf", model, out)
+    assert (said[0].startswith("note: it was trained without a bias of the logits")) != bias
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.AutoModel.from_pretrained(out)
+    assert type(theirs).__name__ == "SiglipModel"
+    assert same_temperature(model, theirs)
+    assert theirs.logit_bias.item() == (model.encoders.joint.logit_bias.item() if bias else 0)  # type: ignore[union-attr]
+
+
+def test_open_clip_siglip(tmp_path: Path) -> None:
+    """At the real size of the picture tower, whose shape timm's name stands for; 93 million numbers."""
+    image = replace(SIGLIP, size=224, width=768, layers=(12,), heads=12, patch_size=16, activation="gelu")
+    model, out = siglip_of(image, "open_clip"), tmp_path / "out"
+    exported("open_clip", model, out)
+    config = json.loads((out / "open_clip_config.json").read_text())["model_cfg"]
+    assert config["vision_cfg"]["timm_model_name"] == "vit_base_patch16_siglip_224"
+    tensors = load_file(out / "open_clip_model.safetensors")  # strictly loaded a moment ago
+    joint = model.encoders.joint
+    assert joint is not None
+    assert tensors["logit_scale"].exp() == joint.scale()
+    assert tensors["logit_bias"] == joint.logit_bias
+
+
+def test_siglips_picture_tower_as_timms(tmp_path: Path) -> None:
+    exported("timm", siglip_of(), tmp_path / "out")
+
+
+def test_a_bias_that_a_form_has_not_is_told(tmp_path: Path) -> None:
+    model = model_of(SLIP, TEXT, "clip")
+    joint = model.encoders.joint
+    assert joint is not None
+    joint.logit_bias = torch.nn.Parameter(torch.tensor([-3.0]))
+    done = export_model(model, find("hf"), tmp_path / "out", tmp_path)
+    assert done.told[0].startswith("left out: the learned bias of the logits")
+
+
+@pytest.mark.parametrize("name", ["open_clip", "hf", "timm", "onnx"])
+@pytest.mark.parametrize(
+    ("tower", "kind", "reason"),
+    [
+        ("image", "timm", "its image tower is timm:convnext_tiny"),
+        ("image", "hf", "its image tower is hf:convnext_tiny"),
+        ("text", "hf", "its text tower is hf:convnext_tiny"),
+    ],
+)
+def test_towers_of_another_library_are_named(
+    name: str, tower: str, kind: str, reason: str, tmp_path: Path
+) -> None:
+    """Nothing of such a tower is built: its configuration says it."""
+    model = model_of(SLIP, TEXT)
+    towers = {tower: replace(getattr(model.config.model, tower), kind=kind, name="convnext_tiny")}
+    model.config = replace(model.config, model=replace(model.config.model, **towers))
+    with pytest.raises(SightwordError, match=rf"to {name}: {reason}, .*; use --to safetensors$") as said:
+        export_model(model, find(name), tmp_path / "out", tmp_path)
+    assert "\n" not in str(said.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("pool", ["class", "gap", "max", "attention"])

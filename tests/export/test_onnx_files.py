@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models_to_export import model_of, run_of
+from models_to_export import model_of, run_of, siglip_of
 from tiny_runs import RESNET, TEXT, VIT
 
 from sightword.config import ImageTowerConfig, TextTowerConfig
@@ -43,8 +43,10 @@ def _there() -> None:
 
 def test_every_kind_of_tower_as_onnx_runtime_computes_it(tmp_path: Path) -> None:
     """One process for all: what torch's exporter imports takes seconds."""
-    for name, (image, text) in KINDS.items():
-        run_of(tmp_path / name, model_of(image, text))
+    models = {name: model_of(image, text) for name, (image, text) in KINDS.items()}
+    models["siglip"] = siglip_of()
+    for name, model in models.items():
+        run_of(tmp_path / name, model)
     program = (
         "import sys; from pathlib import Path; from sightword.export.exporting import export\n"
         "for run in sorted(Path(sys.argv[1]).iterdir()): export(run, 'onnx')"
@@ -54,7 +56,8 @@ def test_every_kind_of_tower_as_onnx_runtime_computes_it(tmp_path: Path) -> None
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for name, (_, text) in KINDS.items():
+    for name, model in models.items():
+        text = model.has_text
         out = tmp_path / name / "export" / "onnx"
         record = json.loads((out / "export.json").read_text())
         assert record["loaded_by"].startswith("ONNX Runtime"), name
@@ -62,10 +65,10 @@ def test_every_kind_of_tower_as_onnx_runtime_computes_it(tmp_path: Path) -> None
             ["pictures", "sentences"] if text else ["pictures"]
         )
         assert max(row["max_abs"] / row["limit"] for row in record["agreement"]) <= 1, name
-        assert (out / "text_encoder.onnx").exists() == (text is not None)
+        assert (out / "text_encoder.onnx").exists() == text
         said = (out / "README.md").read_text()
         assert "| image_encoder.onnx | `pixel_values`, float32, (batch, 3, " in said
-        assert ("`input_ids`, int64, (batch, 16)" in said) == (text is not None)
+        assert (f"`input_ids`, int64, (batch, {model.tokenizer.context})" in said) == text
 
 
 def test_what_torch_cannot_write_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

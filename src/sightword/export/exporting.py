@@ -19,7 +19,7 @@ from sightword.errors import SightwordError
 from sightword.export import card, notices
 from sightword.export.agreement import Agreement, compare, take_sample
 from sightword.export.own_folder import OwnFolder
-from sightword.export.own_names import left_out
+from sightword.export.own_names import borrowed_of, left_out
 from sightword.export.target import Target, UnloadableError, version_of
 from sightword.export.targets import TARGETS, find
 from sightword.training.model import Model, load_model, place_of_scores
@@ -108,12 +108,17 @@ def _demand_free(place: Path) -> None:
 
 
 def _demand_fit(target: Target, model: Model) -> None:
-    why = target.refuses(model)
+    why = _reason_against(target, model)
     if why:
-        others = [one.name for one in TARGETS if not one.refuses(model)]
+        others = [one.name for one in TARGETS if not _reason_against(one, model)]
         raise SightwordError(
             f"'{model.name}' cannot be exported to {target.name}: {why}; use --to {' or '.join(others)}"
         )
+
+
+def _reason_against(target: Target, model: Model) -> str:
+    borrowed = "" if target.borrowed else borrowed_of(model)
+    return f"{borrowed}, whose form only its own library knows" if borrowed else target.refuses(model)
 
 
 def _told(target: Target, model: Model) -> tuple[str, ...]:

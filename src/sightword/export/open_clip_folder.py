@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sightword.export import beside
-from sightword.export.own_names import tensors_of
+from sightword.export.own_names import biased, tensors_of, told_of_bias, with_bias
 from sightword.export.prepared import through
 from sightword.export.reading_back import read_back
 from sightword.export.target import Loaded, Target, library, version_of
@@ -34,16 +34,19 @@ class OpenClip(Target):
         if not model.has_text:
             return "open_clip holds pairs of encoders, and this one sees pictures alone"
         as_siglip = open_clip_siglip.why_not(model.config.model, model.tokenizer)
-        as_clip = reason_against(model.config.model, model.tokenizer, _biased(model), Path())
+        as_clip = reason_against(model.config.model, model.tokenizer, biased(model), Path())
         if as_siglip is None or as_clip is None:
             return ""
         return as_siglip if model.config.model.text.attention == "padding-too" else as_clip
+
+    def told(self, model: Model) -> str:
+        return told_of_bias(model, holds=True) if _is_siglip(model) else ""
 
     def write(self, model: Model, folder: Path) -> None:
         said = _said(model, folder)
         config = {"model_cfg": said.model_cfg, "preprocess_cfg": said.preprocess_cfg}
         beside.write_json(folder / CONFIG, config)
-        tensors = said.table.outward(tensors_of(model))
+        tensors = said.table.outward(with_bias(model) if _is_siglip(model) else tensors_of(model))
         save_file(tensors, folder / WEIGHTS, {"format": "pt"})
         for name, content in said.beside.items():
             beside.write_json(folder / name, {"num_classes": 0, **content})  # else transformers trips over it
@@ -95,12 +98,12 @@ class OpenClip(Target):
 def _said(model: Model, folder: Path) -> Expressed:
     """As open_clip's SigLIP, or as its CLIP."""
     kind, words = model.config.model, model.tokenizer
-    if open_clip_siglip.why_not(kind, words) is None:
+    if _is_siglip(model):
         config = open_clip_siglip.config_of(kind, words, "this folder")
         table = open_clip_siglip.table(kind)
         return Expressed("open_clip's SigLIP", config["model_cfg"], config["preprocess_cfg"], table)
-    return expressed(model.config.model, model.tokenizer, _biased(model), folder)
+    return expressed(model.config.model, model.tokenizer, biased(model), folder)
 
 
-def _biased(model: Model) -> bool:
-    return model.encoders.joint is not None and model.encoders.joint.logit_bias is not None
+def _is_siglip(model: Model) -> bool:
+    return open_clip_siglip.why_not(model.config.model, model.tokenizer) is None

@@ -20,6 +20,7 @@ class OwnFolder(Target):
     name = "safetensors"
     library = "sightword"
     packages = ("safetensors",)
+    borrowed = True
 
     def refuses(self, model: Model) -> str:
         return ""

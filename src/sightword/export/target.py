@@ -46,11 +46,13 @@ class Target(ABC):
         name: what `--to` calls it.
         library: for whom it is, in the words of a model card's `library_name`.
         packages: whose versions are written down beside it.
+        borrowed: whether it holds towers of other libraries, which only the folder of our own does.
     """
 
     name: ClassVar[str]
     library: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
+    borrowed: ClassVar[bool] = False
 
     @abstractmethod
     def refuses(self, model: Model) -> str:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sightword.export import beside
+from sightword.export.own_names import told_of_bias
 from sightword.export.prepared import through
 from sightword.export.reading_back import read_back
 from sightword.export.target import Loaded, Target, library, version_of
@@ -42,8 +43,10 @@ class Transformers(Target):
         return not _form(model).pairs
 
     def told(self, model: Model) -> str:
-        if not model.has_text or _form(model).pairs:
+        if not model.has_text:
             return ""
+        if _form(model).pairs:
+            return told_of_bias(model, _form(model).biased)
         why = "; ".join(reasons_against(model, pairs=True))
         return f"the image tower alone, as {_form(model).kind}: {why}"
 

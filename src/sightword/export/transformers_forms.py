@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from sightword.export.own_names import IMAGE, tensors_of
+from sightword.export.own_names import IMAGE, tensors_of, with_bias
 from sightword.training.model import Model
-from sightword.weights import hf_clip, hf_clip_export, hf_siglip, hf_vit
+from sightword.weights import hf_clip, hf_clip_export, hf_dual, hf_siglip, hf_vit
 
 Json = dict[str, Any]
 
@@ -27,6 +26,7 @@ class Form:
     config: `config.json`.
     tensors: by its names.
     words: changes our `tokenizer.json` where its ids are others.
+    biased: whether it has a bias of the logits.
     """
 
     kind: str
@@ -36,6 +36,7 @@ class Form:
     config: Callable[[Model], Json]
     tensors: Callable[[Model], Mapping[str, Tensor]]
     words: Callable[[Model, Json], Json] = lambda model, said: said
+    biased: bool = False
 
 
 def _clip_tensors(model: Model) -> Mapping[str, Tensor]:
@@ -45,14 +46,22 @@ def _clip_tensors(model: Model) -> Mapping[str, Tensor]:
 
 def _vit_config(model: Model) -> Json:
     """Its pooler hands on what it gets, so that `pooler_output` is the feature."""
-    width = model.config.model.image.width
-    return hf_vit.config_of(model.config.model) | {"pooler_act": "linear", "pooler_output_size": width}
+    kind = model.config.model
+    return hf_vit.config_of(kind) | hf_dual.pooler_settings(kind)
 
 
 def _vit_tensors(model: Model) -> Mapping[str, Tensor]:
-    width = model.config.model.image.width
-    pooler = {"pooler.dense.weight": torch.eye(width), "pooler.dense.bias": torch.zeros(width)}
-    return pooler | hf_vit.table(model.config.model).outward(tensors_of(model, IMAGE))
+    kind = model.config.model
+    return hf_dual.pooler_of(kind, "") | hf_vit.table(kind).outward(tensors_of(model, IMAGE))
+
+
+def _dual_tensors(model: Model) -> Mapping[str, Tensor]:
+    kind, swapped = model.config.model, hf_clip_export.swapped_for(model.tokenizer)
+    return hf_dual.pooler_of(kind) | hf_dual.table(kind, swapped).outward(tensors_of(model, bias=False))
+
+
+def _clip_words(model: Model, said: Json) -> Json:
+    return hf_clip_export.exchanged(said, hf_clip_export.swapped_for(model.tokenizer))
 
 
 FORMS = (
@@ -63,7 +72,7 @@ FORMS = (
         lambda model: hf_clip_export.reason_against(model.config.model),
         lambda model: hf_clip_export.config_of(model.config.model, model.tokenizer),
         _clip_tensors,
-        lambda model, said: hf_clip_export.exchanged(said, hf_clip_export.swapped_for(model.tokenizer)),
+        _clip_words,
     ),
     Form(
         "SiglipModel",
@@ -71,7 +80,17 @@ FORMS = (
         True,
         lambda model: hf_siglip.why_not(model.config.model, model.tokenizer),
         lambda model: hf_siglip.config_of(model.config.model, model.tokenizer),
-        lambda model: hf_siglip.table(model.config.model).outward(tensors_of(model)),
+        lambda model: hf_siglip.table(model.config.model).outward(with_bias(model)),
+        biased=True,
+    ),
+    Form(
+        "VisionTextDualEncoderModel",
+        "CLIPImageProcessor",
+        True,
+        lambda model: hf_dual.why_not(model.config.model),
+        lambda model: hf_dual.config_of(model.config.model, model.tokenizer),
+        _dual_tensors,
+        _clip_words,
     ),
     Form(
         "ViTModel",

@@ -7,6 +7,7 @@ from typing import Protocol
 from sightword.errors import SightwordError
 from sightword.weights import (
     hf_clip,
+    hf_dual,
     hf_siglip,
     hf_vit,
     mae,
@@ -47,6 +48,7 @@ FAMILIES: tuple[Family, ...] = (  # in the order in which they are asked; the pi
     hf_clip,
     open_clip_siglip,
     hf_siglip,
+    hf_dual,
     hf_vit,
     mae,
     mocov3,
