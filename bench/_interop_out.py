@@ -138,6 +138,10 @@ CASES = [
     _case("open_clip's SigLIP", "ViT-B-16-SigLIP", "open_clip", partial(siglip, activation="gelu")),
     _case("Hugging Face's SigLIP", "base", "hf", siglip),
     *(_case("Hugging Face's ViT", name, "hf", partial(pictures, name)) for name in ("vit-s16", "vit-b16")),
+    *(
+        _case("Hugging Face's dual encoder", name, "hf", partial(pair, name))
+        for name in ("vit-s16", "vit-b16", "vit-b32")
+    ),
     *(_case("timm", name, "timm", partial(pictures, name)) for name in ("vit-s16", "vit-b16", "resnet50")),
     *(_case("ONNX", name, "onnx", partial(pair, name)) for name in ("vit-b16", "rn50", "resnet50")),
     _case("sightword", "vit-b16", "safetensors", partial(pair, "vit-b16")),
