@@ -96,6 +96,12 @@ class TextTower(nn.Module, ABC):
         """
 
 
+def working_dtype(weight: Tensor) -> torch.dtype:
+    """In which a linear map with this weight is computed here: autocast's where it is on, or the weight's."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+
+
 def followed(groups: list[list[nn.Module]], behind: Sequence[nn.Module]) -> list[list[nn.Module]]:
     """Groups, the last of them with what follows it; without any there is nothing to follow."""
     return [*groups[:-1], [*groups[-1], *behind]] if groups else []

@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightword.config import Activation
+from sightword.towers import varlen
 from sightword.towers.layer import Layer, economical
+from sightword.towers.packing import Packing
 
 
 def attend(
@@ -55,13 +57,28 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "b n w"], valid: Bool[Tensor, "b n"] | None = None, causal: bool = False
+        self,
+        x: Float[Tensor, "b n w"],
+        valid: Bool[Tensor, "b n"] | None = None,
+        causal: bool = False,
+        packing: Packing | None = None,
     ) -> Float[Tensor, "b n w"]:
-        """Mix tokens; see `attend`."""
-        b, n, w = x.shape
-        q, k, v = self.qkv(x).view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = attend(q, k, v, valid, causal)
-        return self.proj(mixed.transpose(1, 2).reshape(b, n, w))
+        """Mix tokens; see `attend`. With `packing`, x is (1, total, w), and each row's tokens mix."""
+        qkv = self.qkv(x)
+        if packing is None:
+            mixed = self._mix(qkv, valid, causal)
+        elif packing.bounds is None:
+            mixed = packing.apart(qkv, lambda part, mask: self._mix(part, mask, causal))
+        else:
+            q, k, v = qkv[0].unflatten(1, (3, self.heads, -1)).unbind(1)
+            longest = packing.groups[-1][1]
+            mixed = varlen.attend_within(q, k, v, packing.bounds, longest, causal).flatten(1)[None]
+        return self.proj(mixed)
+
+    def _mix(self, qkv: Tensor, valid: Tensor | None, causal: bool) -> Tensor:
+        b, n, w = qkv.shape
+        q, k, v = qkv.view(b, n, 3, self.heads, w // 3 // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        return attend(q, k, v, valid, causal).transpose(1, 2).reshape(b, n, w // 3)
 
 
 class QuickGELU(nn.Module):
@@ -141,10 +158,15 @@ class Block(Layer):
         valid: Bool[Tensor, "b n"] | None = None,
         causal: bool = False,
         draws: Float[Tensor, "b 2"] | None = None,
+        packing: Packing | None = None,
     ) -> Float[Tensor, "b n w"]:
-        """Attention, then MLP, each added to its input; `draws` decide which of the two a row drops."""
+        """Attention, then MLP, each added to its input; `draws` decide which of the two a row drops.
+
+        With `packing`, x is (1, total, w): the tokens of rows that it has packed, from which no path drops.
+        """
+        assert packing is None or self.drop_path.p == 0, "paths are dropped by rows, and these are packed"
         one, two = (None, None) if draws is None else draws.unbind(1)
-        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal), one)
+        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal, packing), one)
         return x + self.drop_path(self.mlp(self.norm2(x)), two)
 
 

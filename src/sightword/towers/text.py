@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -9,8 +12,9 @@ from torch import Tensor, nn
 
 from sightword.config import TextTowerConfig
 from sightword.errors import SightwordError
-from sightword.towers.base import TextTower, followed
+from sightword.towers.base import TextTower, followed, working_dtype
 from sightword.towers.blocks import Block
+from sightword.towers.packing import Packing, is_exact, pack
 from sightword.words import Encoded, TextFacts, Words
 
 
@@ -19,8 +23,9 @@ class TextTransformer(TextTower):
 
     Pooling: "eot", the end-of-text token (CLIP); "mean", over all real tokens, start and end included;
     "class", a token of its own in front (bidirectional only); "last", the last place of the context. The
-    batch is trimmed to what its longest caption needs, which changes nothing but the time: padding is never
-    attended to, unless attention is "padding-too": SigLIP's weights learned with padding as words.
+    batch is trimmed to what its longest caption needs, and where captions differ in length its tokens are
+    packed (`towers.packing`), which changes nothing but the time: padding is never attended to, unless
+    attention is "padding-too": SigLIP's weights learned with padding as words.
     """
 
     def __init__(self, config: TextTowerConfig, vocab: int, pad: int, eot: int) -> None:
@@ -76,7 +81,10 @@ class TextTransformer(TextTower):
     def forward(
         self, words: Words, hidden: Bool[Tensor, "b length"] | None = None, replace: bool = False
     ) -> Encoded:
-        """See `TextTower`. `tokens`, `kept` and `valid` are as long as the longest row that is left."""
+        """See `TextTower`. `tokens`, `kept` and `valid` are as long as the longest row that is left.
+
+        Where `valid` is false, a token is finite and means nothing.
+        """
         assert words.ids.shape[1] <= self.facts.context, (words.ids.shape, self.facts.context)
         positions = torch.arange(words.ids.shape[1], device=words.ids.device)
         real = positions < words.lengths[:, None]
@@ -84,34 +92,42 @@ class TextTransformer(TextTower):
         if hidden is not None:
             hidden = hidden.to(real.device) & (positions < words.lengths[:, None] - 1)
         if hidden is None or replace:
-            x, kept = self._embed(words.ids, looked_at, hidden), None
-            seen = looked_at[:, : x.shape[1]]
-            valid = real[:, : x.shape[1]]
-        else:
-            x, seen, kept = self._embed_seen(words.ids, looked_at & ~hidden)
+            n = _longest(looked_at)
+            said = _Said(words.ids[:, :n], positions[:n].expand(len(real), n), looked_at[:, :n])
+            said = said if hidden is None else replaced(said, hidden=hidden[:, :n])
+            kept, valid = None, real[:, :n]
+        else:  # only the tokens that are seen, moved to the front in their order
+            kept = seen_first(looked_at & ~hidden)
+            seen = (looked_at & ~hidden).gather(1, kept)
+            said = _Said(words.ids.gather(1, kept), kept, seen)
             valid = seen & real.gather(1, kept)
-        tokens, pooled = self._encode(x, seen)
+        packing = self._packing(said)
+        tokens, pooled = self._padded(said) if packing is None else self._packed(said, packing)
         return Encoded(pooled, tokens, kept, hidden, valid)
 
-    def _embed(self, ids: Tensor, real: Tensor, replaced: Tensor | None) -> Float[Tensor, "b n w"]:
-        n = _longest(real)
-        x = self.token_embedding(ids[:, :n])
-        if replaced is not None:
+    def _packing(self, said: _Said) -> Packing | None:
+        """None for padded rows: where they cost as little, and where shapes must stay as they are."""
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        compiled = any(block.compiled for block in blocks) and not is_exact()
+        if not blocks or compiled or _keeps_shapes():
+            return None
+        seen = said.seen if self.class_token is None else F.pad(said.seen, (1, 0), value=True)
+        width, heads = self.facts.width, blocks[0].attn.heads
+        return pack(seen, working_dtype(self.positional_embedding), width // heads)
+
+    def _embed(self, ids: Tensor, places: Tensor, hidden: Tensor | None) -> Float[Tensor, "b n w"]:
+        x = self.token_embedding(ids)
+        if hidden is not None:
             if self.mask_token is None:
                 raise SightwordError(
                     "this text tower has no mask token to put in place of hidden words; "
                     "train with --set model.text.mask_token=true"
                 )
-            x = torch.where(replaced[:, :n, None], self.mask_token.to(x.dtype), x)
-        return x + self.positional_embedding[:n]
+            x = torch.where(hidden[..., None], self.mask_token.to(x.dtype), x)
+        return x + F.embedding(places, self.positional_embedding)
 
-    def _embed_seen(self, ids: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Int[Tensor, "b n"]]:
-        """Only the tokens that are seen, moved to the front in their order."""
-        kept = seen_first(seen)
-        x = self.token_embedding(ids.gather(1, kept)) + F.embedding(kept, self.positional_embedding)
-        return x, seen.gather(1, kept), kept
-
-    def _encode(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    def _padded(self, said: _Said) -> tuple[Float[Tensor, "b n w"], Float[Tensor, "b w"]]:
+        x, real = self._embed(said.ids, said.places, said.hidden), said.seen
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], dim=1)
             real = torch.cat([real.new_ones(x.shape[0], 1), real], dim=1)
@@ -123,6 +139,36 @@ class TextTransformer(TextTower):
             return x[:, 1:], x[:, 0]
         return x, _mean(x, real) if self.pool == "mean" else _last(x, real)
 
+    def _packed(self, said: _Said, packing: Packing) -> tuple[Float[Tensor, "b n w"], Float[Tensor, "b w"]]:
+        """The same, but for what stands in the padding of the tokens."""
+        front = 0 if self.class_token is None else 1
+        ids, places, hidden = (
+            None if rows is None else packing.take(F.pad(rows, (front, 0)))
+            for rows in (said.ids, said.places, said.hidden)
+        )
+        assert ids is not None
+        assert places is not None
+        x = self._embed(ids, places, hidden)
+        if self.class_token is not None:
+            in_front = (packing.places % packing.shape[1] == 0)[None, :, None]
+            x = torch.where(in_front, self.class_token.to(x.dtype), x)
+        for block in self.blocks:
+            x = block(x, causal=self.causal, packing=packing)
+        x = self.norm(x)
+        if self.class_token is not None:
+            return packing.spread(x)[:, 1:], packing.at(x, packing.first)
+        return packing.spread(x), packing.mean(x) if self.pool == "mean" else packing.at(x, packing.last)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """Rows of tokens: their places in the caption, which are seen (those first), which are masked."""
+
+    ids: Int[Tensor, "b n"]
+    places: Int[Tensor, "b n"]
+    seen: Bool[Tensor, "b n"]
+    hidden: Bool[Tensor, "b n"] | None = None
+
 
 def seen_first(seen: Bool[Tensor, "b length"]) -> Int[Tensor, "b n"]:
     """Positions of the tokens that are seen, in their order, then others up to the longest row's count."""
@@ -130,8 +176,13 @@ def seen_first(seen: Bool[Tensor, "b length"]) -> Int[Tensor, "b n"]:
 
 
 def _longest(real: Bool[Tensor, "b n"]) -> int:
-    """Tokens of the longest row. Under torch.compile all of them: shapes that change cost recompilation."""
-    return real.shape[1] if torch.compiler.is_compiling() else max(1, int(real.sum(1).max()))
+    """Tokens of the longest row; all of them where shapes must stay as they are."""
+    return real.shape[1] if _keeps_shapes() else max(1, int(real.sum(1).max()))
+
+
+def _keeps_shapes() -> bool:
+    """Under torch.compile, where shapes that change cost recompilation, and where the tower is exported."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _last(x: Float[Tensor, "b n w"], real: Bool[Tensor, "b n"]) -> Float[Tensor, "b w"]:
