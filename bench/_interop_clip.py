@@ -22,9 +22,12 @@ from sightword.pairs.words.tokenizer import ClipTokenizer
 from sightword.recipes import models
 from sightword.weights import hf_clip, hf_clip_export
 from sightword.weights.clip_shapes import MEAN, STD
+from sightword.weights.families import recognised
 from sightword.weights.open_clip_export import expressed
+from sightword.weights.reading import read
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALVES = (0.5,) * 3, (0.5,) * 3
 _OPEN_CLIP = ("ViT-B-32", "ViT-B-16", "RN50", "RN101")
 _SLIP = tuple(
     f"{kind}_{size}" for size in ("VITS16", "VITB16", "VITL16") for kind in ("CLIP", "SLIP", "SIMCLR")
@@ -81,6 +84,30 @@ def from_hf(sources: Path | None) -> Features:
     image, text = of_ours(through_a_file(theirs.state_dict(), "model.safetensors", beside), images)
     assert text is not None
     found = theirs(input_ids=_clip_ids(), pixel_values=normalised(images, MEAN, STD))
+    library = f"transformers {transformers.__version__}"
+    return Features((image, found.image_embeds), (text, found.text_embeds), library)
+
+
+@torch.no_grad()
+def from_hf_dual(sources: Path | None) -> Features:
+    """`VisionTextDualEncoderModel` of a base ViT, whose pooler changes nothing, and CLIP's text tower."""
+    del sources
+    transformers = importlib.import_module("transformers")
+    vit = transformers.ViTConfig(pooler_act="linear", pooler_output_size=768)
+    kind = transformers.VisionTextDualEncoderConfig.from_vision_text_configs(
+        vit, transformers.CLIPTextConfig(bos_token_id=49406, eos_token_id=49407)
+    )
+    theirs = random_weights(transformers.VisionTextDualEncoderModel(kind))
+    pooler = theirs.vision_model.pooler.dense
+    pooler.weight.copy_(torch.eye(768))
+    pooler.bias.zero_()
+    images = pixels(224)
+    with folder() as place:
+        theirs.save_pretrained(place)
+        foreign = recognised(read(place))
+    image, text = of_ours(foreign, images)
+    assert text is not None
+    found = theirs(input_ids=_clip_ids(), pixel_values=normalised(images, *_HALVES))
     library = f"transformers {transformers.__version__}"
     return Features((image, found.image_embeds), (text, found.text_embeds), library)
 
@@ -167,6 +194,7 @@ CASES = [
     ),
     *(Case("OpenAI", "in", name, lambda sources, n=name: from_openai(n, sources)) for name in _OPENAI),
     Case("Hugging Face CLIP", "in", "CLIPModel, ViT-B/32", from_hf),
+    Case("Hugging Face's dual encoder", "in", "ViT-B/16 and CLIP's text tower", from_hf_dual),
     *(Case("SLIP", "in", name, lambda sources, n=name: from_slip(n, sources)) for name in _SLIP),
     *(Case("open_clip", "out", name, lambda sources, n=name: to_open_clip(n)) for name in _OURS),
     *(Case("Hugging Face CLIP", "out", name, lambda s, n=name, c=c: to_hf(n, c)) for name, c in _HF.items()),

@@ -93,6 +93,7 @@ def test_transformers_pair_of_slips_kind(image: ImageTowerConfig, words: str, tm
     assert same_temperature(model, theirs)
     both = transformers.AutoProcessor.from_pretrained(out)(text=["a red bus"], return_tensors="pt")
     assert both["input_ids"].tolist()[0][0] == model.tokenizer.sot
+    assert "hands on the class token" in (out / "README.md").read_text()
 
 
 def test_transformers_vit_alone(tmp_path: Path) -> None:

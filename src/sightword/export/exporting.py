@@ -118,7 +118,9 @@ def _demand_fit(target: Target, model: Model) -> None:
 
 def _reason_against(target: Target, model: Model) -> str:
     borrowed = "" if target.borrowed else borrowed_of(model)
-    return f"{borrowed}, whose form only its own library knows" if borrowed else target.refuses(model)
+    if borrowed:
+        return f"{borrowed}, a network of another library, which only sightword's own folder holds"
+    return target.refuses(model)
 
 
 def _told(target: Target, model: Model) -> tuple[str, ...]:

@@ -98,7 +98,14 @@ class Transformers(Target):
     def describe(self, model: Model) -> str:
         form = _form(model)
         features = "`get_image_features` and `get_text_features`" if form.pairs else "`pooler_output`"
-        return f"It is a `{form.kind}`, whose features are {features}. {_sentence(self.told(model))}".strip()
+        text = f"It is a `{form.kind}`, whose features are {features}. {_sentence(self.told(model))}".strip()
+        said = form.config(model)
+        if "pooler_act" in said.get("vision_config", said):
+            text += (
+                " Its ViT's pooler hands on the class token (`pooler_act`); versions of transformers from"
+                " before 2025 do not know that, and give other features."
+            )
+        return text
 
 
 def _sentence(text: str) -> str:
