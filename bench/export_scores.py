@@ -1,12 +1,15 @@
 """An exported model's zero-shot scores in CLIP_benchmark, beside the run's in `sightword evaluate`.
 
-    PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --out bench/results/export_scores.jsonl
+    PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --out docs/interop.jsonl
+    PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --interpolation bicubic --resize squash
 
-The run is exported to open_clip; CLIP_benchmark loads the folder as any open_clip model, reads each set in
-DIR (`bench/real_sets.py` makes some) with the model's own preprocessing and tokenizer, and classifies. Beside
-both accuracies stands how many predictions differ. PIL resizes a picture one direction after the other and
-rounds in between, which torch does in the other order for some shapes, so that a pixel may be a step off; how
-many predictions differ when both are given the same pixels is counted too: what is then left is arithmetic.
+The run is exported to open_clip, as it sees pictures or as `--interpolation` and `--resize` say; CLIP_benchmark
+loads the folder as any open_clip model, reads each set in DIR (`bench/real_sets.py` makes some) with the
+model's own preprocessing and tokenizer, and classifies. Beside both accuracies stands how many predictions
+differ, and how many classes were predicted at all: a model that always says the same would agree with
+anybody. PIL resizes a picture one direction after the other and rounds in between, which torch does in the
+other order for some shapes, so that a pixel may be a step off; how many predictions differ when both are
+given the same pixels is counted too: what is then left is arithmetic.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,14 +30,16 @@ from evaluate import ROWS, accuracy
 from torch import Tensor
 from torchvision_schemas import load_torchvision
 
+from sightword.config import override
 from sightword.evaluation.benchmarks import open_benchmark
 from sightword.evaluation.features import FeatureStore, batches
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.run import evaluate
 from sightword.evaluation.zeroshot import ZeroShot
-from sightword.export.exporting import export
+from sightword.export.exporting import export_model
 from sightword.export.prepared import through
-from sightword.training.model import Model, load_model
+from sightword.export.targets import find
+from sightword.training.model import Model, load_model, place_of_scores
 
 
 def main() -> None:
@@ -43,20 +49,43 @@ def main() -> None:
     parser.add_argument("run", nargs="?")
     parser.add_argument("--sets", type=Path)
     parser.add_argument("--only", help="names of sets, joined by commas")
+    parser.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="instead of the run's own")
+    parser.add_argument("--resize", choices=("shortest", "squash"), help="instead of the run's own")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     demand(parser, "RUN and --sets DIR (bench/real_sets.py makes some)", given.run, given.sets)
-    model = load_model(given.run, "cpu")
+    model = seeing(load_model(given.run, "cpu"), given.interpolation, given.resize)
     folders = sorted(path.parent for path in given.sets.glob("*/test"))
     wanted = given.only.split(",") if given.only else [path.name for path in folders]
     with tempfile.TemporaryDirectory() as place:
-        done = export(given.run, "open_clip", Path(place) / "open_clip")
+        done = export_model(model, find("open_clip"), Path(place) / "open_clip", place_of_scores(given.run))
         print(*done.lines(), sep="\n")
         rows = [compared(model, done.out, path) for path in folders if path.name in wanted]
-    agreement = [one.record() for one in done.agreement]
+        tower = held_by(done.out)
     append(
-        given.out, "export scores", rows, run=model.name, weights_hash=model.weights_hash, export=agreement
+        given.out,
+        "export scores",
+        rows,
+        run=model.name,
+        weights_hash=model.weights_hash,
+        preprocessing=model.preparation.record(),
+        image_tower=tower,
+        loaded_by=done.by,
+        export=[one.record() for one in done.agreement],
     )
+
+
+def seeing(model: Model, interpolation: str | None, resize: str | None) -> Model:
+    """The same weights, for pictures that are prepared in another way."""
+    wanted = {"model.image.interpolation": interpolation, "model.image.resize": resize}
+    config = override(model.config, {name: value for name, value in wanted.items() if value})
+    return Model(model.name, config, model.encoders, model.tokenizer, model.weights_hash, device="cpu")
+
+
+def held_by(folder: Path) -> str:
+    """Whose image tower the exported configuration names."""
+    config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]
+    return f"timm: {config['timm_model_name']}" if "timm_model_name" in config else "open_clip's own"
 
 
 def compared(model: Model, exported: Path, folder: Path) -> dict[str, Any]:
@@ -74,6 +103,7 @@ def compared(model: Model, exported: Path, folder: Path) -> dict[str, Any]:
         "n": len(truth),
         "theirs": theirs,
         "ours": ours(model, folder),
+        "classes_predicted": len(np.unique(mine)),
         "predictions_that_differ": int((mine != said["predicted"]).sum()),
         "predictions_that_differ_of_the_same_pixels": int((mine != same).sum()),
     }
@@ -130,9 +160,10 @@ def line(row: dict[str, Any]) -> str:
     """Both accuracies and what differs."""
     theirs, mine = (100 * row[side]["acc1"] for side in ("theirs", "ours"))
     apart, same = row["predictions_that_differ"], row["predictions_that_differ_of_the_same_pixels"]
+    said = row["classes_predicted"]
     return (
         f"{row['set']:<16} n {row['n']:6,}  CLIP_benchmark {theirs:6.2f} %  sightword {mine:6.2f} %"
-        f"  {apart} predictions differ, {same} of the same pixels"
+        f"  {apart} predictions differ, {same} of the same pixels; {said} classes predicted"
     )
 
 
