@@ -8,12 +8,11 @@ import naive_towers
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from sightword.config import ImageTowerConfig
 from sightword.errors import SightwordError
 from sightword.towers.build import build_image
-from sightword.towers.stems import ConvStem, PatchStem
+from sightword.towers.stems import ConvStem
 from sightword.towers.vit import ViT
 
 CONFIG = ImageTowerConfig(size=32, width=24, layers=(2,), heads=3, patch_size=8, mask_token=True)
@@ -103,12 +102,6 @@ def test_rows_that_hide_different_numbers_are_our_mistake():
     hidden[0] = False
     with pytest.raises(AssertionError, match="same number"):
         build_image(CONFIG)(pictures(2), hidden)
-
-
-def test_patch_stem_is_a_convolution():
-    stem, images = PatchStem(8, 20), torch.randn(2, 3, 16, 24)
-    as_convolution = F.conv2d(images, stem.weight.view(20, 3, 8, 8), stem.bias, stride=8)
-    torch.testing.assert_close(stem(images), as_convolution.flatten(2).transpose(1, 2))
 
 
 def test_convolutional_stem_sees_around_its_place_only():

@@ -6,9 +6,11 @@ import math
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Shaped
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
+from sightword.towers.base import working_dtype
 from sightword.towers.resnet import norm_for
 
 
@@ -20,23 +22,38 @@ def patches(images: Shaped[Tensor, "b 3 h w"], size: int) -> Shaped[Tensor, "b n
 
 
 class PatchStem(nn.Linear):
-    """A linear map of each patch (arXiv 2010.11929, equation 1).
+    """A linear map of each normalised patch (arXiv 2010.11929, equation 1).
 
     The same function as a convolution with stride and kernel of one patch, computed as a matrix product,
     which is about twice as fast on a CPU. `weight.view(-1, 3, size, size)` is that convolution's weight.
+
+    It takes bytes, and normalisation is folded into the map: a byte minus the whole number nearest to its
+    channel's mean is exact in bfloat16, and the deviation, with what rounding left of the mean, goes into
+    small copies of weight and bias. A mean folded whole into the bias would round weights where bytes are
+    large: at bfloat16 twice the error.
     """
 
     def __init__(self, size: int, width: int, bias: bool = True) -> None:
         super().__init__(3 * size * size, width, bias)
         self.size = size
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n width"]:
-        """Pixels to tokens, row-major."""
-        return super().forward(patches(images, self.size))
+    def forward(  # type: ignore[override]
+        self, images: UInt8[Tensor, "b 3 h w"], mean: Float[Tensor, 3], std: Float[Tensor, 3]
+    ) -> Float[Tensor, "b n width"]:
+        """Pictures to tokens, row-major; mean and deviation of each channel are in [0, 1]."""
+        return self.embed(patches(images, self.size), mean, std)
 
-    def embed(self, cut: Float[Tensor, "b n pixels"]) -> Float[Tensor, "b n width"]:
+    def embed(
+        self, cut: UInt8[Tensor, "b n pixels"], mean: Float[Tensor, 3], std: Float[Tensor, 3]
+    ) -> Float[Tensor, "b n width"]:
         """Patches that are already cut to tokens."""
-        return super().forward(cut)
+        centre = (255 * mean).round()
+        weight = self.weight.unflatten(1, (3, -1)) * (1 / (255 * std))[:, None]
+        shift = (weight * (255 * mean - centre)[:, None]).sum((1, 2))
+        bias = -shift if self.bias is None else self.bias - shift
+        dtype = working_dtype(self.weight)
+        pixels = cut.to(dtype).unflatten(2, (3, -1)).sub_(centre.to(dtype)[:, None]).flatten(2)
+        return F.linear(pixels, weight.flatten(1), bias)
 
 
 class ConvStem(nn.Module):

@@ -145,25 +145,26 @@ class ViT(ImageTower):
     ) -> tuple[Float[Tensor, "b n w"], Int[Tensor, "b n"] | None]:
         positions = self.positions(self._grid(images))
         if hidden is None:
-            return self.stem(self.normalise(images)) + positions, None
+            return self._stem(images) + positions, None
         if isinstance(self.stem, ConvStem):
             refuse_hiding(hidden, "a convolutional stem")
         assert hidden.shape[1] == positions.shape[0], (hidden.shape, positions.shape)
         if replace:
-            x = self.stem(self.normalise(images))
+            x = self._stem(images)
             return torch.where(hidden.to(x.device)[..., None], self._mask().to(x.dtype), x) + positions, None
         kept = _visible(hidden).to(images.device)
         return self._embed(images, kept) + F.embedding(kept, positions), kept
 
+    def _stem(self, images: Tensor) -> Float[Tensor, "b n w"]:
+        if isinstance(self.stem, PatchStem):
+            return self.stem(images, self.mean, self.std)
+        return self.stem(self.normalise(images))
+
     def _embed(self, images: Tensor, kept: Tensor) -> Float[Tensor, "b n w"]:
-        """Only the patches that are seen are converted, normalised and embedded."""
+        """Only the patches that are seen are converted and embedded."""
         assert isinstance(self.stem, PatchStem)
         rows = torch.arange(images.shape[0], device=images.device)[:, None]
-        seen = patches(images, self.patch_size)[rows, kept]
-        b, n, _ = seen.shape
-        strip = seen.view(b, n, 3, self.patch_size**2)
-        pixels = self.normalise(strip.transpose(1, 2)).transpose(1, 2)
-        return self.stem.embed(pixels.reshape(b, n, -1))
+        return self.stem.embed(patches(images, self.patch_size)[rows, kept], self.mean, self.std)
 
     def _mask(self) -> Tensor:
         if self.mask_token is None:
