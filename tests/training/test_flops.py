@@ -12,8 +12,9 @@ from tiny_runs import BYOL, MAE, RESNET, SIMCLR, TEXT, VIT, opened
 
 from sightword.config import ImageTowerConfig, ModelConfig, TextTowerConfig
 from sightword.training.caching import cut
-from sightword.training.flops import step_flops, unreached
+from sightword.training.flops import representative, step_flops, unreached
 from sightword.training.session import Session
+from sightword.words import Batch, Words
 
 
 def block(tokens: int, width: int, pairs: int) -> int:
@@ -29,11 +30,11 @@ def counted(session: Session, chunks: int = 1) -> float:
 def by_hand(session: Session) -> dict[str, int]:
     """Multiply-adds of the forward pass of `clip` on one sample: 16 patches and a class token, 24 wide."""
     (words,) = session.steps(None)[0].captions.values()
-    length = int(words.lengths.max())
+    text = [block(length, 24, length * length) for length in words.lengths.tolist()]
     return {
         "stem": 16 * (3 * 4 * 4) * 24,
         "image": block(17, 24, 17 * 17),
-        "text": block(length, 24, length * length),
+        "text": round(sum(text) / len(text)),
         "joint": 2 * 24 * 16,
         "contrast": 2 * 8 * 16,  # eight rows are counted; both directions
     }
@@ -67,26 +68,66 @@ def test_teachers_cost_a_forward_and_chunks_no_second_one(tmp_path: Path, data: 
     assert counted(session) == pytest.approx(2 * 8 * (student + teacher + 2 * 3 * sum(heads)), rel=2e-3)
 
 
-def test_the_longest_caption_decides(tmp_path: Path, data: Path) -> None:
-    """It may stand behind the rows that are counted."""
+def test_a_few_rows_tell_what_the_whole_batch_costs(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever rows come first; all rows are counted to compare."""
     session = opened(tmp_path / "run", data, batch_size=32)
-    batch = session.steps(None)[0]
+    batch = with_lengths(session.steps(None)[0])
     (words,) = batch.captions.values()
     order = torch.argsort(words.lengths)
-    assert words.lengths[order[7]] < words.lengths[order[-1]]
-    counts = [step_flops(session.model, cut(batch, o), 0.0, 1) for o in (order, order.flip(0))]
-    assert counts[0] == pytest.approx(counts[1], rel=1e-9)
+    few = [step_flops(session.model, cut(batch, o), 0.0, 1) for o in (order, order.flip(0))]
+    assert few[0] == few[1]
+    monkeypatch.setattr("sightword.training.flops._ROWS", 32)
+    assert representative(batch) is batch
+    assert few[0] == pytest.approx(step_flops(session.model, batch, 0.0, 1), rel=0.02)
+
+
+def with_lengths(batch: Batch) -> Batch:
+    """Most captions are short, and one is very long."""
+    ((caption, words),) = batch.captions.items()
+    lengths = 3 + torch.arange(len(batch.keys)) % 4
+    lengths[5] = words.ids.shape[1]
+    return replace(batch, captions={caption: Words(words.ids, lengths)})
+
+
+def test_the_few_rows_are_as_long_as_all(tmp_path: Path, data: Path) -> None:
+    session = opened(tmp_path / "run", data, batch_size=32)
+    batch = with_lengths(session.steps(None)[0])
+    few = representative(batch)
+    ((all_words,), (words,)) = batch.captions.values(), few.captions.values()
+    assert 8 <= len(few.keys) < 32
+    assert len(few.keys) == len(words.lengths) == len(few.views[next(iter(few.views))])
+    assert words.lengths.max() == all_words.lengths.max()
+    assert words.lengths.min() >= all_words.lengths.min()
+    mean = all_words.lengths.double().mean()
+    assert abs(words.lengths.double().mean() - mean) <= 0.5 / len(few.keys)
+
+
+def test_padding_costs_nothing(tmp_path: Path, data: Path) -> None:
+    """One long caption among short ones adds its own tokens, and a compiled tower counts the same."""
+    session = opened(tmp_path / "run", data)
+    batch = with_lengths(session.steps(None)[0])
+    (words,) = batch.captions.values()
+    short = words.lengths.clone()
+    short[5] = 3
+    less = replace(batch, captions=dict.fromkeys(batch.captions, Words(words.ids, short)))
+    long = int(words.lengths[5])
+    added = 2 * 3 * (block(long, 24, long**2) - block(3, 24, 9))
+    costs = [step_flops(session.model, one, 0.0, 1) for one in (batch, less)]
+    assert costs[0] - costs[1] == pytest.approx(added, rel=1e-3)
+    for block_ in session.model.encoders.towers["text"].blocks:
+        block_.compiled = True
+    assert step_flops(session.model, batch, 0.0, 1) == costs[0]
 
 
 def test_it_grows_with_the_batch_and_leaves_the_model_alone(tmp_path: Path, data: Path) -> None:
     session = opened(tmp_path / "run", data, f"clip + {SIMCLR}", image=RESNET, batch_size=16)
     before = copy.deepcopy(session.model.state_dict())
     batch = session.steps(None)[0]
-    (words,) = batch.captions.values()
-    rows = torch.argsort(words.lengths, descending=True)[:8]
-    assert step_flops(session.model, batch, 0.0, 1) == pytest.approx(
-        2 * step_flops(session.model, cut(batch, rows.sort().values), 0.0, 1), rel=1e-6
-    )
+    twice = cut(batch, torch.arange(16).repeat(2))
+    once = step_flops(session.model, batch, 0.0, 1)
+    assert step_flops(session.model, twice, 0.0, 1) == pytest.approx(2 * once, rel=1e-6)
     for name, tensor in session.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert all(p.grad is None for p in session.model.parameters())
