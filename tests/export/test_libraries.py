@@ -178,6 +178,11 @@ def test_timm_vit(pool: str, tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in said[:1]] == ["13 pictures"]
 
 
+def test_clips_picture_tower_as_timms(tmp_path: Path) -> None:
+    """With a norm before its blocks, QuickGELU, and no bias in its stem."""
+    exported("timm", model_of(CLIP, TEXT), tmp_path / "out")
+
+
 def test_timm_resnet_leaves_captions_behind_and_says_so(tmp_path: Path) -> None:
     _, said = exported("timm", model_of(RESNET, TEXT), tmp_path / "out")
     assert said[0] == "note: the image tower alone; timm has no captions"
