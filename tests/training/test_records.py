@@ -23,7 +23,7 @@ from sightword.training.records import Records, code_version, flatten, read_reco
 START = (
     "run objective model code_version torch device data_hash order_hash config_hash tokenizer_hash"
     " samples_total steps_total pairs left_out batch_size parameters parameters_trained flops_per_step time"
-    " precision threads gemm_peak_tflops"
+    " precision threads gemm_peak_tflops float32_matmul"
 )
 STEP = (
     "step samples epoch flops loss lr grad_norm logit_scale logit_scale_at_most temperature features"

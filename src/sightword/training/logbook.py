@@ -76,6 +76,7 @@ def start_record(session: Session, flops_per_step: float, peak: float) -> dict[s
         "torch": torch.__version__,
         "device": str(session.device),
         "precision": config.precision,
+        "float32_matmul": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads(),
         "gemm_peak_tflops": peak / 1e12,
         "colour": choose_colourer(config, session.device),

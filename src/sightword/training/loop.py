@@ -29,6 +29,7 @@ from sightword.training.logbook import (
     start_record,
     step_record,
 )
+from sightword.training.matmul import multiplying
 from sightword.training.meters import Stopwatch
 from sightword.training.model import Model
 from sightword.training.preparing import prepare
@@ -99,7 +100,7 @@ class Loop:
             SightwordError: for anything a user can put right, another process in this directory included.
         """
         alone = alone_in(self.out, ranks.patience()) if ranks.leads() else nullcontext()
-        with alone, self.keeper, self.watchdog:
+        with alone, self.keeper, self.watchdog, multiplying(self.session.float32_matmul):
             try:
                 return self._run()
             except RuntimeError as error:

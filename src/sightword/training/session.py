@@ -22,6 +22,7 @@ from sightword.pairs.remote.transfers import Transfers
 from sightword.pairs.words.tokenizer import Tokenizer, load_run_tokenizer
 from sightword.randomness import stream
 from sightword.towers.layer import compile_blocks
+from sightword.training import matmul
 from sightword.training.checks import check, total_steps
 from sightword.training.data import notes_of, own_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
@@ -69,6 +70,11 @@ class Session:
     def progress(self, step: int) -> float:
         """The share of training done before a step, 0 to 1."""
         return step / self.total
+
+    @property
+    def float32_matmul(self) -> matmul.Mode | None:
+        """How float32 matrices are multiplied where float32 trains; None where another precision does."""
+        return matmul.full_accuracy(self.device) if self.config.precision == "fp32" else None
 
     @property
     def chunks(self) -> int:
@@ -234,7 +240,8 @@ def _notes(session: Session) -> tuple[str, ...]:
     config, encoders = session.config, session.model.encoders
     loaded = session.origin.loaded if session.origin else ("image tower",) if config.init_from else ()
     held = said(config, encoders, loaded, session.fresh)
-    return (*origin, *held, *notes_of(config.data, session.pairs, session.sight), *_mixing(session))
+    data = notes_of(config.data, session.pairs, session.sight)
+    return (*origin, *held, *data, *_mixing(session), *matmul.said(session.float32_matmul))
 
 
 def _mixing(session: Session) -> tuple[str, ...]:
