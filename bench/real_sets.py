@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from _results import demand
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -73,9 +74,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--out", dest="results", help=argparse.SUPPRESS)  # there are no figures to keep
     parser.add_argument("--tars", type=Path, default=Path(), help="where eval_animal.tar.gz lies")
     given = parser.parse_args()
+    demand(parser, "FOLDER, for the sets", given.out)
     corpora, tars = given.out / "corpora", given.tars
     makers: dict[str, Callable[[], Made]] = {
         "mnist": mnist,

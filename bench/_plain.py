@@ -1,0 +1,89 @@
+"""The plain path: what training would compute without any of its short cuts, swapped in from outside.
+
+Nothing in the product knows of this. What is swapped must exist under its name, else `mock.patch` raises: so
+this file cannot go on comparing a path with itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+
+import torch
+import torch.nn.functional as F
+from _sides import matmul
+from torch import Tensor, nn
+
+from sightword.config import OptimizerConfig
+from sightword.losses import contrast
+from sightword.towers import batch_norm, blocks, resnet, stems, text
+from sightword.training import pretrainer, session
+from sightword.training.optimizer import make_optimizer
+from sightword.training.plan import EncodingPlan, Pass, make_plan
+from sightword.words import Encode
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """For opening a run as for its steps."""
+    swaps = [
+        (text, "_keeps_shapes", lambda: True),  # captions padded to the whole context
+        (blocks, "attend", _sdpa),
+        (stems.PatchStem, "forward", _convolution),
+        (stems.PatchStem, "embed", _seen_patches),
+        (batch_norm, "fits", lambda *_: False),
+        (resnet, "convolved", lambda conv, x: conv(x)),
+        (session, "make_optimizer", _one_by_one),
+        (pretrainer, "make_plan", _apart),
+        (contrast, "LARGE", sys.maxsize),  # logits are kept
+    ]
+    with ExitStack() as stack:
+        for place, name, replacement in swaps:
+            stack.enter_context(mock.patch.object(place, name, replacement))
+        stack.enter_context(matmul("highest"))
+        # Whoever asks for another mode meanwhile asks in vain.
+        stack.enter_context(mock.patch.object(torch, "set_float32_matmul_precision", lambda mode: None))
+        yield
+
+
+@contextmanager
+def fast() -> Iterator[None]:
+    """Training as it is; logits come in pieces also of a batch that is too small to need it."""
+    with mock.patch.object(contrast, "LARGE", 0):
+        yield
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None, causal: bool = False) -> Tensor:
+    mask = None if valid is None else valid[:, None, None, :]
+    if causal and mask is not None:
+        mask, causal = mask & torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril(), False
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+
+def _convolution(stem: stems.PatchStem, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """The patch embedding as everybody writes it, of pictures that were normalised before."""
+    shape, kernels = (3, 1, 1), stem.weight.view(-1, 3, stem.size, stem.size)
+    normalised = (images / 255 - mean.view(shape)) / std.view(shape)
+    return F.conv2d(normalised, kernels, stem.bias, stride=stem.size).flatten(2).transpose(1, 2)
+
+
+def _seen_patches(stem: stems.PatchStem, cut: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """The same of patches that were cut before, because others are hidden."""
+    colours = cut.unflatten(2, (3, -1)) / 255
+    normalised = (colours - mean[:, None]) / std[:, None]
+    return F.linear(normalised.flatten(2), stem.weight, stem.bias)
+
+
+def _one_by_one(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+    """The same groups, each tensor by itself."""
+    groups = make_optimizer(model, config).param_groups
+    told = [{"params": g["params"], "weight_decay": g["weight_decay"]} for g in groups]
+    return torch.optim.AdamW(told, config.lr, config.betas, config.eps, fused=False, foreach=False)
+
+
+def _apart(wants: Sequence[Mapping[str, Encode]], mixing: Sequence[str] = ()) -> EncodingPlan:
+    """Every want goes through its tower by itself."""
+    plan = make_plan(wants, mixing)
+    return EncodingPlan(tuple(Pass(p.tower, p.teacher, (e,)) for p in plan.passes for e in p.encodes))
