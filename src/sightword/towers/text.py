@@ -93,7 +93,7 @@ class TextTransformer(TextTower):
             hidden = hidden.to(real.device) & (positions < words.lengths[:, None] - 1)
         if hidden is None or replace:
             n = _longest(looked_at)
-            said = _Said(words.ids[:, :n], positions[:n].expand(len(real), n), looked_at[:, :n])
+            said = _Said(words.ids[:, :n], positions[:n].expand(real.shape[0], n), looked_at[:, :n])
             said = said if hidden is None else replaced(said, hidden=hidden[:, :n])
             kept, valid = None, real[:, :n]
         else:  # only the tokens that are seen, moved to the front in their order
