@@ -1,14 +1,14 @@
 """An exported model's zero-shot scores in CLIP_benchmark, beside the run's in `sightword evaluate`.
 
     PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --out docs/interop.jsonl
-    PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --interpolation bicubic --resize squash
+    PYTHONPATH=PEERS python bench/export_scores.py RUN --sets DIR --resize squash --oblong
 
-The run is exported to open_clip, as it sees pictures or as `--interpolation` and `--resize` say; CLIP_benchmark
-loads the folder as any open_clip model, reads each set in DIR (`bench/real_sets.py` makes some) with the
-model's own preprocessing and tokenizer, and classifies. Beside both accuracies stands how many predictions
-differ, and how many classes were predicted at all: a model that always says the same would agree with
-anybody. PIL resizes a picture one direction after the other and rounds in between, which torch does in the
-other order for some shapes, so that a pixel may be a step off; how many predictions differ when both are
+The run is exported to open_clip, as it sees pictures or as `--interpolation` and `--resize` say;
+CLIP_benchmark loads the folder as any open_clip model, reads each set in DIR (`bench/real_sets.py` makes
+some) with the model's own preprocessing and tokenizer, and classifies. Beside both accuracies stands how many
+predictions differ, and how many classes were predicted at all: a model that always says the same would agree
+with anybody. PIL resizes a picture one direction after the other and rounds in between, which torch does in
+the other order for some shapes, so that a pixel may be a step off; how many predictions differ when both are
 given the same pixels is counted too: what is then left is arithmetic.
 """
 
@@ -18,15 +18,17 @@ import argparse
 import contextlib
 import io
 import json
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
 from _results import append, demand
 from evaluate import ROWS, accuracy
+from PIL import Image
 from torch import Tensor
 from torchvision_schemas import load_torchvision
 
@@ -41,6 +43,8 @@ from sightword.export.prepared import through
 from sightword.export.targets import find
 from sightword.training.model import Model, load_model, place_of_scores
 
+SHAPES = ((1, 2 / 3), (3 / 5, 1), (1, 9 / 16), (4 / 5, 1), (1, 0.93))  # wide and high
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -51,6 +55,7 @@ def main() -> None:
     parser.add_argument("--only", help="names of sets, joined by commas")
     parser.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="instead of the run's own")
     parser.add_argument("--resize", choices=("shortest", "squash"), help="instead of the run's own")
+    parser.add_argument("--oblong", action="store_true", help="cut every picture to another shape first")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     demand(parser, "RUN and --sets DIR (bench/real_sets.py makes some)", given.run, given.sets)
@@ -60,7 +65,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         done = export_model(model, find("open_clip"), Path(place) / "open_clip", place_of_scores(given.run))
         print(*done.lines(), sep="\n")
-        rows = [compared(model, done.out, path) for path in folders if path.name in wanted]
+        chosen = [path for path in folders if path.name in wanted]
+        if given.oblong:
+            chosen = [oblong(path, Path(place) / path.name) for path in chosen]
+        rows = [compared(model, done.out, path) for path in chosen]
         tower = held_by(done.out)
     append(
         given.out,
@@ -70,6 +78,7 @@ def main() -> None:
         weights_hash=model.weights_hash,
         preprocessing=model.preparation.record(),
         image_tower=tower,
+        oblong=given.oblong,
         loaded_by=done.by,
         export=[one.record() for one in done.agreement],
     )
@@ -82,10 +91,47 @@ def seeing(model: Model, interpolation: str | None, resize: str | None) -> Model
     return Model(model.name, config, model.encoders, model.tokenizer, model.weights_hash, device="cpu")
 
 
+def oblong(folder: Path, out: Path) -> Path:
+    """A copy of a set's test part whose pictures are not square: of each the middle, wide or high."""
+    for path in [*folder.glob("*.txt"), *(folder / "test").iterdir()]:
+        copied = out / path.relative_to(folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".tar":
+            cut_tar(path, copied)
+        elif path.suffix == ".txt":
+            copied.write_bytes(path.read_bytes())
+    return out
+
+
+def cut_tar(path: Path, copied: Path) -> None:
+    """The same members, pictures cut."""
+    with tarfile.open(path) as old, tarfile.open(copied, "w") as new:
+        for number, member in enumerate(old):
+            content = cast("IO[bytes]", old.extractfile(member)).read()
+            if Path(member.name).suffix in (".webp", ".png", ".jpg"):
+                content = cut(content, SHAPES[number % len(SHAPES)])
+                member.name = str(Path(member.name).with_suffix(".png"))
+            member.size = len(content)
+            new.addfile(member, io.BytesIO(content))
+
+
+def cut(content: bytes, shape: tuple[float, float]) -> bytes:
+    """The middle of a picture, as PNG; `shape` is the share that is kept of its width and of its height."""
+    with Image.open(io.BytesIO(content)) as picture:
+        width, height = (round(side * share) for side, share in zip(picture.size, shape, strict=True))
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        written = io.BytesIO()
+        picture.convert("RGB").crop((left, top, left + width, top + height)).save(written, "PNG")
+    return written.getvalue()
+
+
 def held_by(folder: Path) -> str:
     """Whose image tower the exported configuration names."""
     config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]
-    return f"timm: {config['timm_model_name']}" if "timm_model_name" in config else "open_clip's own"
+    name = config.get("timm_model_name", "")
+    if name.startswith("local-dir:"):
+        return "timm from this folder"
+    return f"timm: {name}" if name else "open_clip"
 
 
 def compared(model: Model, exported: Path, folder: Path) -> dict[str, Any]:
