@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64
 
 from sightword.errors import SightwordError
 from sightword.evaluation.progress import watched
+from sightword.use.index.graph_file import HEAD, INNER_PRODUCT, MARKS, check_graph
 
 Kind = Literal["flat", "hnsw"]
 EXACT = 1_000_000  # vectors up to which a search compares with every one
@@ -26,9 +27,6 @@ LINKS, BUILDING = 32, 64  # of HNSW: M and efConstruction
 RECALL, AT = 0.95, 10  # of the ten nearest, the share that a search should find
 _VISITED = (16, 32, 64, 128, 256, 512, 1024)  # efSearch, from quick to thorough
 _ADDED = 10_000  # vectors added between two looks at the bar
-_MARKS = {"flat": b"IxFI", "hnsw": b"IHNf"}
-_HEAD = struct.Struct("<4siqqq?i")  # mark, width, count, two unused, trained, metric
-_INNER_PRODUCT = 0
 
 
 def faiss() -> Any:
@@ -140,31 +138,37 @@ class Engine:
 def read(path: Path, kind: Kind, count: int, width: int, check: Callable[[], None]) -> Engine:
     """The index in a file.
 
-    faiss believes what a file says of its sizes, so these are looked at first: of a flat index all that the
-    file can say, of a graph its head, and `check` must have found the whole file to be what was written.
+    faiss believes what a file says of its sizes and links, so all that the file can say is looked at first.
+    `check` finds the whole file to be what was written.
 
     Raises:
         SightwordError: it is not an index of this kind with so many vectors of that width.
     """
     library = faiss()
     with path.open("rb") as file:
-        head = file.read(_HEAD.size + 8)
+        head = file.read(HEAD.size + 8)
     if not _fits(head, path.stat().st_size, kind, count, width):
         raise SightwordError(f"'{path}' is not a {kind} index of {count:,} vectors of {width} numbers")
     check()
     try:
+        if kind == "hnsw":
+            check_graph(path, count, width, LINKS)
         return Engine(library.read_index(str(path)), kind)
+    except ValueError as error:
+        raise SightwordError(
+            f"'{path}' is no graph of {count:,} vectors of {width} numbers: {error}"
+        ) from error
     except RuntimeError as error:
         raise SightwordError(f"'{path}' cannot be read by faiss: {str(error).splitlines()[-1]}") from error
 
 
 def _fits(head: bytes, size: int, kind: Kind, count: int, width: int) -> bool:
-    if len(head) < _HEAD.size + 8:
+    if len(head) < HEAD.size + 8:
         return False
-    mark, *own, _, _, trained, metric = _HEAD.unpack(head[: _HEAD.size])
-    if (mark, *own, trained, metric) != (_MARKS[kind], width, count, True, _INNER_PRODUCT):
+    mark, *own, _, _, trained, metric = HEAD.unpack(head[: HEAD.size])
+    if (mark, *own, trained, metric) != (MARKS[kind], width, count, True, INNER_PRODUCT):
         return False
     floats = width * count
     if kind == "hnsw":
         return size > 4 * floats
-    return struct.unpack("<q", head[_HEAD.size :]) == (floats,) and size == len(head) + 4 * floats
+    return struct.unpack("<q", head[HEAD.size :]) == (floats,) and size == len(head) + 4 * floats
