@@ -92,8 +92,8 @@ class TextTransformer(TextTower):
         if hidden is not None:
             hidden = hidden.to(real.device) & (positions < words.lengths[:, None] - 1)
         if hidden is None or replace:
-            n = _longest(looked_at)
-            said = _Said(words.ids[:, :n], positions[:n].expand(real.shape[0], n), looked_at[:, :n])
+            n, rows = _longest(looked_at), real.shape[0]  # len() would fix the batch of an exported tower
+            said = _Said(words.ids[:, :n], positions[:n].expand(rows, n), looked_at[:, :n])
             said = said if hidden is None else replaced(said, hidden=hidden[:, :n])
             kept, valid = None, real[:, :n]
         else:  # only the tokens that are seen, moved to the front in their order
