@@ -66,14 +66,19 @@ def colours(path: Path) -> Path:
     return write_tar(path, members)
 
 
-def adapted(folder: Path) -> Small:
-    """Make it, in an empty folder."""
+def sources(folder: Path) -> None:
+    """What is adapted to, and the reference, in an empty folder."""
     colours(folder / "pairs.tar")
     for i in range(16):
         content, caption = picture(i)
         place = folder / "squares" / "test" / caption.split()[1]
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{i}.png").write_bytes(content)
+
+
+def adapted(folder: Path) -> Small:
+    """Make it, in an empty folder."""
+    sources(folder)
     train(tiny(folder / "start", shard(folder / "other.tar", 24), steps=2), say=lambda line: None)
     out = folder / "adapted"
     given = command(folder, out)

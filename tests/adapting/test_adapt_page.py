@@ -45,7 +45,13 @@ def test_the_figure_tells_chosen_and_refused_apart_without_colour() -> None:
     def point(alpha: float, own: float, gain: float) -> Point:
         change = Interval(gain, gain - 0.01, gain + 0.01)
         return Point(
-            alpha, Interval(own, own - 0.05, own + 0.05), NONE, Interval(0.5 + gain, 0.4, 0.6), change
+            alpha,
+            Interval(own, own - 0.05, own + 0.05),
+            NONE,
+            Interval(0.5 + gain, 0.4, 0.6),
+            change,
+            change,
+            "squares/test",
         )
 
     points = [point(0.0, 0.2, 0.0), point(0.5, 0.3, -0.02), point(1.0, 0.5, -0.2)]

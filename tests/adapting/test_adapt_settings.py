@@ -52,13 +52,21 @@ def test_few_pairs_are_shown_oftener(
     assert (config.batch_size, config.epochs, config.optimizer.warmup) == (batch, epochs, 0.1)
 
 
-def test_a_run_of_ours_goes_on_at_a_fiftieth_of_its_rate(small: Small, weights: Foreign) -> None:
+def test_a_run_of_ours_goes_on_at_a_fifth_of_its_rate(small: Small, weights: Foreign) -> None:
     known = Known.of(weights, str(small.folder / "start"), 2_000)
     assert (known.weights.family, known.lr) == ("sightword", 1e-2)
     config, rows = suggested(small, known)
-    assert config.optimizer.lr == pytest.approx(2e-4)
-    assert rows["optimizer.lr"].reason.startswith("a 50th of the 0.01 that the weights were trained with")
-    assert suggested(small, replace(known, lr=1e-4))[0].optimizer.lr == 1e-5
+    assert config.optimizer.lr == pytest.approx(2e-3)
+    assert rows["optimizer.lr"].reason.startswith("a fifth of the 0.01 that the weights were trained with")
+    assert suggested(small, replace(known, lr=1e-6))[0].optimizer.lr == 1e-5
+
+
+def test_what_was_adapted_before_is_adapted_at_the_same_rate(small: Small) -> None:
+    folder = small.out / "adapted"
+    known = Known.of(open_weights(folder), str(folder), 2_000)
+    config, rows = suggested(small, known)
+    assert (known.lr, known.adapted, config.optimizer.lr) == (1e-2, True, 1e-2)
+    assert rows["optimizer.lr"].reason == "that with which the weights were adapted before"
 
 
 def test_siglips_weights_learn_by_siglip(small: Small, weights: Foreign) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sightword.adapting.settings import Setting
@@ -57,14 +58,18 @@ class Asked:
 def keep(asked: Asked, reasons: Sequence[Setting], out: Path) -> None:
     """Write `adapt.toml`, or see that what lies there is the same adaptation.
 
-    Alphas, tolerance and reference may change: nothing that was trained depends on them.
+    Alphas, tolerance and reference may change: nothing that was trained depends on them. Before training
+    everything may: what was made by another plan is made again.
 
     Raises:
         SightwordError: another adaptation, or something else, lies there.
     """
     if (out / FILE).is_file():
-        if (out / RUN).exists() or (out / HELD_OUT).exists():
-            _check(read(out), asked, out)
+        was = read(out)
+        if (out / RUN).exists():
+            _check(was, asked, out)
+        elif was != asked:
+            _forget_plan(was, asked, out)
     elif out.exists() and any(out.iterdir()):
         raise SightwordError(f"'{out}' is not empty and holds no adaptation; give another --out")
     out.mkdir(parents=True, exist_ok=True)
@@ -94,17 +99,20 @@ def reasons_of(out: Path) -> list[Setting]:
     return [Setting(**row) for row in rows]
 
 
+def _forget_plan(was: Asked, now: Asked, out: Path) -> None:
+    """Remove what a plan has made that is of other weights, settings or data."""
+    shutil.rmtree(out / START, ignore_errors=True)
+    if (was.held_out, was.splits, was.config.data) != (now.held_out, now.splits, now.config.data):
+        shutil.rmtree(out / HELD_OUT, ignore_errors=True)
+
+
 def _check(was: Asked, now: Asked, out: Path) -> None:
     told = [
         f"{name} was {getattr(was, name)!r}, now {getattr(now, name)!r}"
         for name in _FIXED
         if getattr(was, name) != getattr(now, name)
     ]
-    begun = replace(was.config, ranks=0)
-    told += [
-        f"{name} was {one!r}, now {other!r}"
-        for name, one, other in differences(begun, replace(now.config, ranks=0))
-    ]
+    told += [f"{name} was {one!r}, now {other!r}" for name, one, other in differences(was.config, now.config)]
     if told:
         raise SightwordError(
             f"'{out}' holds another adaptation: {'; '.join(told)}; ask for those again, or give another --out"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sightword.statistics import Interval
 
 RULE = (
-    "of those whose loss on the reference is not shown to exceed the tolerance, the one that is best on the"
-    " validation pairs; of equal ones the nearest to the weights before"
+    "of those that lose no more than the tolerance in the mean over the reference's sets, and are not shown"
+    " to lose more on any single one of them, the one that is best on the validation pairs; of equal ones the"
+    " nearest to the weights before"
 )
 
 
@@ -19,6 +20,8 @@ class Point:
 
     own: retrieval among the validation pairs, and how much of it was gained over alpha 0.
     reference: the mean over the reference's sets, and how much of it was gained.
+    worst_gain: what was gained on the set that is most surely lost on, whose name is `worst`: that of the
+        lowest upper end.
     All are fractions with 95 % intervals; gains are paired.
     """
 
@@ -27,10 +30,18 @@ class Point:
     own_gain: Interval
     reference: Interval
     reference_gain: Interval
+    worst_gain: Interval
+    worst: str
 
     def allowed(self, tolerance: float) -> bool:
-        """Whether the reference is not shown to lose more: its interval reaches up to -tolerance."""
-        return self.reference_gain.high >= -tolerance
+        """Whether the mean over the reference lost no more, and no set of it is shown to have lost more.
+
+        The mean is judged by its value: a wide interval, of a small reference, must not let more pass. A
+        single set is judged by its interval: of many some fall by chance.
+        """
+        if self.alpha == 0:
+            return True
+        return self.reference_gain.value >= -tolerance and self.worst_gain.high >= -tolerance
 
 
 def choose(points: Sequence[Point], tolerance: float) -> Point:
@@ -40,5 +51,5 @@ def choose(points: Sequence[Point], tolerance: float) -> Point:
         points: one of them at alpha 0.
         tolerance: of the reference score, a fraction.
     """
-    allowed = [point for point in points if point.alpha == 0 or point.allowed(tolerance)]
+    allowed = [point for point in points if point.allowed(tolerance)]
     return max(allowed, key=lambda point: (point.own.value, -point.alpha))

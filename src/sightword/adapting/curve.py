@@ -11,7 +11,7 @@ from torch import Tensor
 from sightword.adapting import scoring
 from sightword.adapting.choice import Point
 from sightword.adapting.mixing import mixture
-from sightword.adapting.scoring import Scoring
+from sightword.adapting.scoring import Change, Scoring
 from sightword.statistics import Interval
 from sightword.training.disk import read_tensors
 from sightword.training.model import Model
@@ -56,7 +56,7 @@ class Ends:
 
 def folder_of(folder: Path, alpha: float) -> Path:
     """Where the scores of a mixture lie."""
-    return folder / f"alpha-{alpha:.4g}"
+    return folder / f"alpha-{alpha:.6g}"
 
 
 def score(ends: Ends, alphas: Sequence[float], folder: Path, places: Sequence[str], by: Scoring) -> None:
@@ -80,13 +80,12 @@ def points(ends: Ends, alphas: Sequence[float], folder: Path) -> list[Point]:
 
 
 def _point(ends: Ends, alpha: float, folder: Path) -> Point:
-    first, own = folder_of(folder, 0.0), folder_of(folder, alpha)
-    same = Interval(0.0, 0.0, 0.0)
-    scores = scoring.scores_of(own, ends.hash_at(alpha))
-    return Point(
-        alpha,
-        scoring.own_of(scores),
-        scoring.change(first, own, own=True) if alpha else same,
-        scoring.reference_of(scores),
-        scoring.change(first, own, own=False) if alpha else same,
-    )
+    mixed, same = folder_of(folder, alpha), Interval(0.0, 0.0, 0.0)
+    scores = scoring.scores_of(mixed, ends.hash_at(alpha))
+    own, reference = scoring.own_of(scores), scoring.reference_of(scores)
+    if not alpha:
+        return Point(alpha, own, same, reference, same, same, "")
+    change = Change.between(folder_of(folder, 0.0), mixed)
+    worst = change.worst
+    name = f"{worst.dataset}/{worst.split}"
+    return Point(alpha, own, change.own, reference, change.reference, worst.difference, name)

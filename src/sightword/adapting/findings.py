@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from sightword.adapting.choice import RULE, Point, choose
 from sightword.adapting.preflight import Examined, found_in
 from sightword.adapting.scoring import OWN
 from sightword.adapting.settings import Setting
-from sightword.evaluation.compare import Comparison, Difference, compare, is_shown
+from sightword.evaluation.compare import Comparison, is_shown
+from sightword.evaluation.differences import Difference, differences
 from sightword.evaluation.scores import read_scores
-from sightword.statistics import Interval
+from sightword.statistics import Interval, holm
 from sightword.study.holding import RECORD, TEST, HeldOut
 from sightword.training.disk import write_text
 from sightword.training.records import file_digest, read_records
@@ -88,7 +89,11 @@ class Findings:
         clear = [f"{_place(one)}: {said(one)}" for one in self.reference if is_shown(one)]
         rest = len(self.reference) - len(clear)
         clear += [f"no change shown in {rest} of {len(self.reference)} numbers"] if rest else []
-        return f"{self.title()}. Test pairs: {said(self._own())}. Reference: {'; '.join(clear)}."
+        return f"{self.title()}. {self.gained()}. Reference: {'; '.join(clear)}."
+
+    def gained(self) -> str:
+        """What came of one's own test pairs."""
+        return f"Test pairs: {said(self._own())}"
 
     def _own(self) -> Difference:
         return next(one for one in self.own if one.task == "retrieval")
@@ -100,7 +105,8 @@ def gather(asked: Asked, out: Path, points: Sequence[Point]) -> Findings:
     Raises:
         SightwordError: something is missing or damaged.
     """
-    metrics = read_records(out / RUN / "metrics.jsonl")
+    metrics, compared = read_records(out / RUN / "metrics.jsonl"), _compared(out)
+    warnings = [str(record["said"]) for record in metrics if record["kind"] == "warning"]
     return Findings(
         asked=asked,
         out=out,
@@ -109,12 +115,20 @@ def gather(asked: Asked, out: Path, points: Sequence[Point]) -> Findings:
         settings=reasons_of(out),
         points=points,
         chosen=choose(points, asked.tolerance),
-        compared=compare(out / START, out / ADAPTED, own=True),
+        compared=compared,
         looks=len({s.weights_hash for s in read_scores(out / ADAPTED) if s.dataset == TEST}),
         best=best.told(out / RUN / best.WEIGHTS),
         start=next((record for record in metrics if record["kind"] == "start"), {}),
-        warnings=[str(record["said"]) for record in metrics if record["kind"] == "warning"],
+        warnings=[*warnings, *(f"not compared: {one}" for one in compared.left_out)],
     )
+
+
+def _compared(out: Path) -> Comparison:
+    """After less before, of each set's own metric; Holm's correction is over just these."""
+    found = differences(out / START, out / ADAPTED, own=True)
+    adjusted = holm([one.p for one in found.differences])
+    rows = (replace(one, adjusted=p) for one, p in zip(found.differences, adjusted, strict=True))
+    return Comparison(str(out / START), str(out / ADAPTED), tuple(rows), (), found.left_out)
 
 
 def write_records(findings: Findings, out: Path) -> None:
@@ -150,7 +164,9 @@ def records(findings: Findings) -> Iterator[dict[str, Any]]:
             **_ends("own_gain", point.own_gain),
             **_ends("reference", point.reference),
             **_ends("reference_gain", point.reference_gain),
-            "allowed": point.alpha == 0 or point.allowed(asked.tolerance),
+            **_ends("worst_gain", point.worst_gain),
+            "worst": point.worst,
+            "allowed": point.allowed(asked.tolerance),
             "chosen": point == findings.chosen,
         }
     for record in findings.compared.records():

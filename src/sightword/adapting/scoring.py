@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,9 +14,10 @@ from sightword.corpora.checking.copies import Copies
 from sightword.errors import SightwordError
 from sightword.evaluation.differences import Difference, differences
 from sightword.evaluation.run import evaluate_all
-from sightword.evaluation.scores import Score, read_scores
+from sightword.evaluation.scores import FILE, Score, read_scores
 from sightword.statistics import Interval, normal_interval
 from sightword.study.holding import TEST, VALIDATION
+from sightword.training.disk import write_text
 from sightword.training.model import Model
 
 TASKS = ("zeroshot", "retrieval")
@@ -39,9 +41,12 @@ class Scoring:
     def __call__(self, model: Model, out: Path, places: Sequence[str]) -> None:
         """Score on every place, into `out`; what is scored with these weights already is not scored again.
 
+        What was scored there of a reference that is not asked for any more is forgotten.
+
         Raises:
             SightwordError: a set is broken, or the disk is full.
         """
+        _forget(out, places)
         told = self._told
         done = evaluate_all(model, out, places, TASKS, data_root=self.root, say=told, copies=self.copies)
         if done.failed:
@@ -90,13 +95,51 @@ def reference_of(scores: Sequence[Score]) -> Interval:
     return _mean([s.value for s in first], errors)
 
 
-def change(first: Path, second: Path, own: bool) -> Interval:
-    """Second less first, paired: of one's own pairs, or of the mean over the reference's sets."""
-    found = [d for d in differences(first, second, own=True).differences if (d.dataset in OWN) == own]
-    one = _firsts([d for d in found if not own or d.task == "retrieval"])
-    if len(one) == 1:
-        return one[0].difference
-    return _mean([d.difference.value for d in one], [d.error for d in one])
+@dataclass(frozen=True)
+class Change:
+    """What a model gained over another, paired.
+
+    own: retrieval on one's own pairs.
+    sets: each set of the reference, by the first of zero-shot and retrieval that it allows.
+    """
+
+    own: Interval
+    sets: tuple[Difference, ...]
+
+    @classmethod
+    def between(cls, first: Path, second: Path) -> Change:
+        """Second less first, from what lies in two folders that were scored alike.
+
+        Raises:
+            SightwordError: they were not.
+        """
+        found = differences(first, second, own=True).differences
+        own = [d.difference for d in found if d.dataset in OWN and d.task == "retrieval"]
+        return cls(own[0], tuple(_firsts([d for d in found if d.dataset not in OWN])))
+
+    @property
+    def reference(self) -> Interval:
+        """The mean over the reference's sets."""
+        if len(self.sets) == 1:
+            return self.sets[0].difference
+        return _mean([d.difference.value for d in self.sets], [d.error for d in self.sets])
+
+    @property
+    def worst(self) -> Difference:
+        """The set that is most surely lost on: that of the lowest upper end."""
+        return min(self.sets, key=lambda d: d.difference.high)
+
+
+def _forget(out: Path, places: Sequence[str]) -> None:
+    """Drop scores and outcomes of other places, so that nothing counts that is not asked for any more."""
+    scores = read_scores(out)
+    kept = [s for s in scores if s.dataset in OWN or s.place in places]
+    if len(kept) == len(scores):
+        return
+    write_text(out / FILE, "".join(json.dumps(asdict(score)) + "\n" for score in kept))
+    there = {(s.dataset, s.split, s.task) for s in kept}
+    for gone in {(s.dataset, s.split, s.task) for s in scores} - there:
+        (out / "outcomes" / f"{'-'.join(gone)}.parquet").unlink(missing_ok=True)
 
 
 def _firsts(found: Sequence[Scored]) -> list[Scored]:

@@ -23,7 +23,8 @@ from sightword.study.sizing import batch_unasked
 from sightword.weights.foreign import Foreign
 from sightword.weights.sources import BIAS, files_of
 
-LEAST_LR, SHARE = 1e-5, 50  # FLYP's, which is a fiftieth of the 5e-4 that CLIP's ViT-B was trained with
+LEAST_LR = 1e-5  # FLYP's, for CLIP's weights
+FIFTH = 0.2  # of the rate of our own runs, which have seen far less; measured in docs/adapt.md
 FEWEST, MOST, STEPS = 10, 100, 1000  # epochs of the largest and smallest sets, and the steps in between
 WARM_STEPS, WARM_SHARE = 500, 0.1
 LOOKS = 20  # at the validation pairs, at most
@@ -67,13 +68,15 @@ class Setting:
 class Known:
     """What settings are chosen by.
 
-    lr: the peak rate that the weights were trained with, where their run says it.
     pairs: to learn from.
+    lr: the peak rate that the weights were trained with, where their run says it.
+    adapted: that run began with others' weights itself, so that its rate is one of adapting already.
     """
 
     weights: Foreign
     pairs: int
     lr: float | None = None
+    adapted: bool = False
 
     @classmethod
     def of(cls, weights: Foreign, path: str, pairs: int) -> Known:
@@ -87,8 +90,10 @@ class Known:
                 f"'{path}' ({weights.family}) knows pictures alone; adapt wants weights with a text tower. To"
                 f" teach it captions: sightword train --pretrained {path} --data PAIRS --objective clip"
             )
-        beside = files_of(path)[0].parent if weights.family == OWN else None
-        return cls(weights, pairs, load(beside).optimizer.lr if beside else None)
+        if weights.family != OWN:
+            return cls(weights, pairs)
+        run = load(files_of(path)[0].parent)
+        return cls(weights, pairs, run.optimizer.lr, bool(run.pretrained))
 
 
 def suggest(
@@ -128,7 +133,7 @@ def _suggested(known: Known, asked: Config, given: Collection[str]) -> Iterator[
     yield from _adapters(known)
     unasked = any(one.value != "0" for one in _adapters(known))
     adapters = asked.lora.rank > 0 if "lora.rank" in given else unasked
-    yield Setting("optimizer.lr", f"{LORA_LR:g}", _LORA_RATE) if adapters else _rate(known.lr)
+    yield Setting("optimizer.lr", f"{LORA_LR:g}", _LORA_RATE) if adapters else _rate(known)
     yield Setting("batch_size", str(batch_unasked(known.pairs)), _BATCH)
     yield Setting("epochs", str(epochs), f"{epochs * each:,} steps; {_EPOCHS}")
     warm = min(WARM_SHARE, WARM_STEPS / max(1, steps))
@@ -154,13 +159,15 @@ def _adapters(known: Known) -> Iterator[Setting]:
     yield Setting("lora.alpha", f"{ALPHA:g}", "CLIP-LoRA's")
 
 
-def _rate(own: float | None) -> Setting:
-    if own is None:
+def _rate(known: Known) -> Setting:
+    if known.lr is None:
         return Setting("optimizer.lr", f"{LEAST_LR:g}", "FLYP's for CLIP's weights; WiSE-FT's is 3e-05")
-    value = max(LEAST_LR, own / SHARE)
+    if known.adapted:
+        return Setting("optimizer.lr", f"{known.lr:.3g}", "that with which the weights were adapted before")
+    value = max(LEAST_LR, FIFTH * known.lr)
     return Setting(
-        "optimizer.lr", f"{value:.3g}", f"a {SHARE}th of the {own:g} that the weights were trained with, as"
-        " FLYP's 1e-05 is of CLIP's 5e-04"
+        "optimizer.lr", f"{value:.3g}", f"a fifth of the {known.lr:g} that the weights were trained with;"
+        " CLIP's, which have seen far more, are adapted with a fiftieth (FLYP)"
     )  # fmt: skip
 
 

@@ -15,6 +15,11 @@ from sightword.errors import SightwordError
 if TYPE_CHECKING:  # help must not wait for torch
     from sightword.adapting.run import Adapting
 
+_ALONE = (
+    "--{} is given without --from; give --from, --data and all flags again to change an adaptation, or --out"
+    " alone to go on with it"
+)
+
 
 def run(flags: Flags) -> None:
     """Carry an adaptation out, and print where its page lies.
@@ -24,6 +29,8 @@ def run(flags: Flags) -> None:
     """
     from sightword.adapting.run import adapt, conclude, plan
 
+    if flags.page and (flags.plan or flags.weights):
+        raise SightwordError("--page draws what is finished, as it was asked for: give --out alone with it")
     doing = design(flags)
     if flags.plan:
         plan(doing)
@@ -94,15 +101,13 @@ def _given(flags: Flags) -> dict[str, Any]:
 
 def _check_alone(flags: Flags) -> None:
     """Without weights an adaptation goes on as it is: what would change it must not be passed over."""
+    if flags.no_check:
+        raise SightwordError(_ALONE.format("no-check"))
     plain = Flags()
     for name in ("pairs", "learning", "towers", "length", "scored", "guard", "machine", "tables"):
         for one in fields(getattr(plain, name)):
             if getattr(getattr(flags, name), one.name) != getattr(getattr(plain, name), one.name):
-                raise SightwordError(
-                    f"--{one.name.replace('_', '-')} is given without --from; give --from, --data and all"
-                    " flags"
-                    " again to change an adaptation, or --out alone to go on with it"
-                )
+                raise SightwordError(_ALONE.format(one.name.replace("_", "-")))
 
 
 def _number(text: str) -> float:

@@ -13,6 +13,7 @@ from sightword.report.plots import BOTTOM, LEFT, RIGHT, TALL, TOP, Field, Scale,
 OWN = Axis("your validation pairs, retrieval", lambda value: f"{100 * value:.3g}{phrases.THIN}%")
 REFERENCE = Axis("reference, mean of its sets", lambda value: f"{100 * value:.3g}{phrases.THIN}%")
 _EDGE = 0.2  # of the axis, where names begin or end at their marks
+_ROOM = 0.3  # of the axis, that a name beside its mark takes
 TITLE = "Your pairs against the reference, from the weights before (alpha 0) to those after (alpha 1)"
 
 
@@ -30,7 +31,7 @@ def curve_figure(points: Sequence[Point], chosen: Point, tolerance: float) -> Ma
     x, y = Scale(*across, LEFT, WIDTH - RIGHT), Scale(*up, TALL - BOTTOM, TOP)
     area = Field(x, y, REFERENCE, OWN)
     line = curve(area, [p.reference.value for p in points], [p.own.value for p in points], 0)
-    marks = [_mark(area, p, p == chosen, p.alpha == 0 or p.allowed(tolerance)) for p in points if p != chosen]
+    marks = [_mark(area, p, p == chosen, p.allowed(tolerance)) for p in points if p != chosen]
     marks.append(_mark(area, chosen, True, True))
     return tag(
         "figure", tag("figcaption", TITLE), chart(TITLE, area, [line, *marks, _names(area, points, chosen)])
@@ -51,19 +52,33 @@ def _mark(area: Field, point: Point, chosen: bool, allowed: bool) -> Markup:
 
 
 def _names(area: Field, points: Sequence[Point], chosen: Point) -> Markup:
-    """Above the interval of the chosen one, and below those of the ends, where no line runs."""
+    """Below the intervals of the ends; that of the chosen one beside its mark."""
     ends = [point for point in _widest(points, chosen) if point != chosen]
     names = [_name(area, one, f"alpha {one.alpha:g}", area.y.at(one.own.low) + 14) for one in ends]
-    return join(
-        [*names, _name(area, chosen, f"chosen: alpha {chosen.alpha:g}", area.y.at(chosen.own.high) - 6)]
-    )
+    return join([*names, _beside(area, points, chosen)])
+
+
+def _beside(area: Field, points: Sequence[Point], chosen: Point) -> Markup:
+    """On the side that the line comes from less, unless the figure ends there."""
+    here = points.index(chosen)
+    around = [one.reference.value for one in points[max(0, here - 1) : here + 2]]
+    share = _share(area, chosen)
+    right = share < 1 - _ROOM and (share < _ROOM or sum(around) / len(around) <= chosen.reference.value)
+    x = area.x.at(chosen.reference.value) + (11 if right else -11)
+    name, anchor = f"chosen: alpha {chosen.alpha:g}", "start" if right else "end"
+    up = area.y.at(chosen.own.value) + 4
+    return tag("text", name, x=f"{x:.1f}", y=f"{up:.1f}", text_anchor=anchor, class_="said")
 
 
 def _name(area: Field, point: Point, name: str, up: float) -> Markup:
-    at = area.x.at(point.reference.value)
-    share = (at - area.x.start) / (area.x.stop - area.x.start)
+    at, share = area.x.at(point.reference.value), _share(area, point)
     anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
     return tag("text", name, x=f"{at:.1f}", y=f"{up:.1f}", text_anchor=anchor, class_="said")
+
+
+def _share(area: Field, point: Point) -> float:
+    """How far across the figure a mark is."""
+    return (area.x.at(point.reference.value) - area.x.start) / (area.x.stop - area.x.start)
 
 
 def _widest(points: Sequence[Point], chosen: Point) -> list[Point]:

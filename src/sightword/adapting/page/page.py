@@ -47,5 +47,5 @@ def _lede(findings: Findings) -> str:
     held = (
         f" adapted/ holds {share:g} of the weights after and {1 - share:g} of those before." if share else ""
     )
-    numbers = findings.verdict().removeprefix(f"{findings.title()}. ")
+    numbers = f"{findings.gained()}." if share else findings.verdict().removeprefix(f"{findings.title()}. ")
     return f"{asked.weights}, adapted to {learned}{asked.config.data.path}.{held} {numbers}"

@@ -114,9 +114,7 @@ def _stand_in(findings: Findings) -> str:
 def _price(findings: Findings) -> str:
     tolerance = phrases.points(findings.asked.tolerance).lstrip("+")
     return (
-        f"Chosen: {RULE}. The tolerance is {tolerance} points of the mean over the reference's sets. Filled"
-        " marks are"
-        " allowed, hollow ones are not."
+        f"Chosen: {RULE}. The tolerance is {tolerance} points. Filled marks are allowed, hollow ones are not."
     )
 
 
@@ -128,13 +126,13 @@ def _curve(findings: Findings) -> Markup:
 
 def _mixed(point: Point, findings: Findings) -> Markup:
     chosen = point == findings.chosen
-    allowed = point.alpha == 0 or point.allowed(findings.asked.tolerance)
+    allowed = point.allowed(findings.asked.tolerance)
     gain = point.reference_gain
     cells = (
         *_number(point.own),
         *_number(point.reference),
         f"{phrases.points(gain.value)} ({phrases.points_interval(gain.low, gain.high)})",
-        "chosen" if chosen else "" if allowed else "loses too much",
+        "chosen" if chosen else "" if allowed else f"loses too much, most surely on {point.worst}",
     )
     name = tag("th", f"{point.alpha:g}", scope="row")
     return tag("tr", name, *(tag("td", cell) for cell in cells), class_="shown" if chosen else None)
