@@ -44,7 +44,7 @@ def plainly() -> Iterator[None]:
             stack.enter_context(mock.patch.object(place, name, replacement))
         stack.enter_context(matmul("highest"))
         # Whoever asks for another mode meanwhile asks in vain.
-        stack.enter_context(mock.patch.object(torch, "set_float32_matmul_precision", lambda mode: None))
+        stack.enter_context(mock.patch.object(torch, "set_float32_matmul_precision"))
         yield
 
 
