@@ -47,7 +47,7 @@ clean: ## remove .venv, caches and build leftovers; runs/ stays
 # open_clip is a peer that some tests compare with, nothing else: they read its tokenizer and its networks
 # file by file. Its own requirements are left out, for its torchvision would want another build of torch.
 # Without it those tests skip and say so.
-$(READY): pyproject.toml constraints.txt setup.py $(wildcard src/sightword/views/native/*.[ch])
+$(READY): pyproject.toml constraints.txt setup.py $(wildcard src/sightword/*/native/*.[ch])
 	@$(if $(PYTHON),set -- $(PYTHON),set -- python3.13 python3.12 python3.11 python3); \
 	for found do \
 	  "$$found" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; found=; \

@@ -1,12 +1,13 @@
-"""Builds the native view kernel where a C compiler is; without one the installation goes on without it.
+"""Builds the native kernels (views, networks) where a C compiler is; without one the installation goes on.
 
-The kernel is a plain shared library loaded by ctypes, so neither Python's headers nor libjpeg's are
-needed. One binary holds code for several sets of instructions and chooses when it runs.
+They are plain shared libraries loaded by ctypes, so neither Python's headers nor libjpeg's are
+needed. A binary holds code for several sets of instructions and chooses when it runs.
 """
 
 from setuptools import Extension, setup
 
 NATIVE = "src/sightword/views/native/"
+TOWERS = "src/sightword/towers/native/"
 SOURCES = ("kernel.c", "axis.c", "jpeg.c", "huffman.c")
 HEADERS = ("kernel.h", "pixels.h", "transpose.h", "huffman.h", "jpeg62.h")
 
@@ -30,6 +31,14 @@ setup(
             extra_compile_args=list(FLAGS),
             libraries=["m", "dl"],
             optional=True,
-        )
+        ),
+        Extension(
+            "sightword.towers.native._kernel",
+            sources=[TOWERS + "norm.c", TOWERS + "gradient.c"],
+            depends=[TOWERS + "norm.h", TOWERS + "norm_rows.h"],
+            extra_compile_args=[flag for flag in FLAGS if flag != "-ffinite-math-only"],
+            libraries=["m"],
+            optional=True,
+        ),
     ]
 )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightword import distributed
+from sightword.towers.fused_norm import fits, fused
 
 
 class _OverAllRanks(_BatchNorm):
@@ -27,8 +28,23 @@ class _OverAllRanks(_BatchNorm):
 
     def forward(self, input: Float[Tensor, "b c *space"]) -> Float[Tensor, "b c *space"]:
         """Normalise each channel; while training every rank must give equally many rows of equal size."""
-        if not self.training or distributed.world_size() == 1:
-            return super().forward(input)
+        return self.followed(input)
+
+    def followed(
+        self,
+        input: Float[Tensor, "b c *space"],
+        added: Float[Tensor, "b c *space"] | None = None,
+        rectified: bool = False,
+    ) -> Float[Tensor, "b c *space"]:
+        """`relu(self(input) + added)`; the sum and the ReLU where they are wanted."""
+        alone = not self.training or distributed.world_size() == 1
+        if alone and fits(self, input, added):
+            return fused(self, input, added, rectified)
+        normed = super().forward(input) if alone else self._over_all(input)
+        normed = normed if added is None else normed + added
+        return F.relu(normed, inplace=True) if rectified else normed
+
+    def _over_all(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         mean, variance = _moments(input)
         if self.track_running_stats:

@@ -15,6 +15,7 @@ from sightword.errors import SightwordError
 from sightword.towers.base import ImageTower, followed
 from sightword.towers.batch_norm import BatchNorm2d
 from sightword.towers.blocks import AttentionPool
+from sightword.towers.convolution import convolved
 from sightword.towers.layer import Layer, economical
 from sightword.words import Encoded, ImageFacts
 
@@ -24,13 +25,23 @@ def norm_for(kind: str, channels: int) -> BatchNorm2d | nn.GroupNorm:
     return BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
 
 
-def normed(conv: nn.Conv2d, norm: nn.Module, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
-    """`norm(conv(x))`. Where nothing is learned a batch norm goes into the kernels, which saves a pass."""
+def normed(
+    conv: nn.Conv2d,
+    norm: nn.Module,
+    x: Float[Tensor, "b c h w"],
+    added: Float[Tensor, "b out h2 w2"] | None = None,
+    rectified: bool = False,
+) -> Float[Tensor, "b out h2 w2"]:
+    """`relu(norm(conv(x)) + added)`, the sum and the ReLU where they are wanted.
+
+    Where nothing is learned a batch norm goes into the kernels, which saves a pass.
+    """
     folded = None if norm.training or torch.is_grad_enabled() else _folded(conv, norm)
-    if folded is None:
-        answer: Tensor = norm(conv(x))
-        return answer
-    return F.conv2d(x, *folded, conv.stride, conv.padding)
+    if folded is None and isinstance(norm, BatchNorm2d):
+        return norm.followed(convolved(conv, x), added, rectified)
+    answer: Tensor = norm(conv(x)) if folded is None else F.conv2d(x, *folded, conv.stride, conv.padding)
+    answer = answer if added is None else answer + added
+    return F.relu(answer, inplace=True) if rectified else answer
 
 
 def _folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
@@ -42,14 +53,19 @@ def _folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
 
 
 class InPairs(nn.Sequential):
-    """Modules one after another; a convolution and the norm that follows it are computed by `normed`."""
+    """Modules one after another; a convolution, its norm and a ReLU behind them are computed by `normed`."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """The last module's answer. Convolutions have no bias, as a norm follows."""
         left = list(self)
         while left:
             first = left.pop(0)
-            x = normed(first, left.pop(0), x) if isinstance(first, nn.Conv2d) else first(x)
+            if not isinstance(first, nn.Conv2d):
+                x = first(x)
+                continue
+            norm, rectified = left.pop(0), bool(left) and isinstance(left[0], nn.ReLU)
+            left = left[1:] if rectified else left
+            x = normed(first, norm, x, rectified=rectified)
         return x
 
 
@@ -85,7 +101,6 @@ class Basic(Layer):
         self.norm1 = norm_for(norm, out)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         self.norm2 = norm_for(norm, out)
-        self.act = nn.ReLU(inplace=True)
         shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
         if channels != out:
             shortcut += [nn.Conv2d(channels, out, 1, bias=False), norm_for(norm, out)]
@@ -94,8 +109,8 @@ class Basic(Layer):
     @economical
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """One residual step."""
-        y = self.act(normed(self.conv1, self.norm1, x))
-        return self.act(normed(self.conv2, self.norm2, y) + self.shortcut(x))
+        y = normed(self.conv1, self.norm1, x, rectified=True)
+        return normed(self.conv2, self.norm2, y, self.shortcut(x), rectified=True)
 
 
 class ResNet(ImageTower):

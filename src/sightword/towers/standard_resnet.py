@@ -31,7 +31,6 @@ class Residual(Layer):
             self.add_module(f"conv{i + 1}", conv)
             self.add_module(f"bn{i + 1}", norm_for(norm, widths[i + 1]))
         self.steps = len(kernels)
-        self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride > 1 or channels != out:
             conv = nn.Conv2d(channels, out, 1, stride, bias=False)
@@ -47,13 +46,17 @@ class Residual(Layer):
     @economical
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """One residual step."""
-        y = x
-        for i in range(1, self.steps + 1):
-            y = normed(self.get_submodule(f"conv{i}"), self.get_submodule(f"bn{i}"), y)  # type: ignore[arg-type]
-            y = self.relu(y) if i < self.steps else y
+        y, last = x, self.steps
+        for i in range(1, last):
+            y = normed(*self._pair(i), y, rectified=True)
         if self.downsample is not None:
             x = normed(self.downsample[0], self.downsample[1], x)  # type: ignore[arg-type]
-        return self.relu(y + x)
+        return normed(*self._pair(last), y, x, rectified=True)
+
+    def _pair(self, i: int) -> tuple[nn.Conv2d, nn.Module]:
+        conv = self.get_submodule(f"conv{i}")
+        assert isinstance(conv, nn.Conv2d)
+        return conv, self.get_submodule(f"bn{i}")
 
 
 class StandardResNet(ImageTower):
@@ -66,7 +69,6 @@ class StandardResNet(ImageTower):
         super().__init__(facts, mixes_batch=config.norm == "batch")
         self.conv1 = nn.Conv2d(3, config.width, 7, stride=2, padding=3, bias=False)
         self.bn1 = norm_for(config.norm, config.width)
-        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = _stages(config)
         self.pool = config.pool
@@ -95,7 +97,7 @@ class StandardResNet(ImageTower):
         """See `ImageTower`; tokens are the last feature map, row by row. Hiding is a `SightwordError`."""
         refuse_hiding(hidden, "a ResNet")
         x = self.normalise(images).contiguous(memory_format=torch.channels_last)
-        x = self.maxpool(self.relu(normed(self.conv1, self.bn1, x)))
+        x = self.maxpool(normed(self.conv1, self.bn1, x, rectified=True))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
         tokens = x.flatten(2).transpose(1, 2)

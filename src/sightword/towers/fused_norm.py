@@ -1,0 +1,99 @@
+"""Batch norm, a sum and a ReLU in one go on a CPU: two passes over a map where torch takes five."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from sightword.towers.native import norm as native
+from sightword.towers.native.library import current
+
+
+def fits(norm: _BatchNorm, x: Tensor, added: Tensor | None = None) -> bool:
+    """Whether the compiled passes can do what `norm` does to x now: learn from a batch, on a CPU.
+
+    Not while somebody counts operations, compiles or pretends: they must see torch's own.
+    """
+    if x.device.type != "cpu" or x.dtype not in (torch.bfloat16, torch.float32) or not norm.training:
+        return False
+    if norm.momentum is None or torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
+        return False
+    parameters = [p for p in (norm.weight, norm.running_mean) if p is not None]
+    plain = type(x) is Tensor and all(p.dtype == torch.float32 for p in parameters)
+    return plain and x.numel() > x.shape[1] and current() is not None and _alike(x, added)
+
+
+def fused(
+    norm: _BatchNorm,
+    x: Float[Tensor, "b c *space"],
+    added: Float[Tensor, "b c *space"] | None,
+    rectified: bool,
+) -> Float[Tensor, "b c *space"]:
+    """`relu(norm(x) + added)` with its statistics counted; the sum and the ReLU where they are wanted.
+
+    Sums are in float32 and do not depend on the number of threads.
+    """
+    counting = norm.track_running_stats and norm.running_mean is not None
+    if counting and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    running = (norm.running_mean, norm.running_var) if counting else None
+    args = norm.weight, norm.bias, running, norm.momentum, norm.eps, rectified
+    answer: Tensor = _Fused.apply(x, added, *args)
+    return answer
+
+
+class _Fused(torch.autograd.Function):
+    """See `native.normalise` and `native.gradient`. What is kept for backward is x and the answer."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        added: Tensor | None,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running: tuple[Tensor, Tensor] | None,
+        momentum: float,
+        eps: float,
+        rectified: bool,
+    ) -> Tensor:
+        out, known = native.normalise(x, added, weight, bias, running, momentum, eps, rectified)
+        ctx.save_for_backward(x, out if rectified else None, known, weight)
+        ctx.both = added is not None
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
+        x, out, known, weight = ctx.saved_tensors
+        sent = _laid_as(sent, x)
+        to_x, to_added, to_weight, to_bias = native.gradient(sent, x, out, known, weight, ctx.both)
+        if ctx.both and to_added is None:
+            to_added = sent
+        wanted = (to_x, to_added, to_weight, to_bias)
+        return *(g if ctx.needs_input_grad[i] else None for i, g in enumerate(wanted)), None, None, None, None
+
+
+def _alike(x: Tensor, added: Tensor | None) -> bool:
+    """Rows of channels, one after the other: channels last, or features without space."""
+    if not _rows(x):
+        return False
+    return added is None or (
+        type(added) is Tensor and added.dtype == x.dtype and added.shape == x.shape and _rows(added)
+    )
+
+
+def _rows(x: Tensor) -> bool:
+    if x.dim() == 4:
+        return x.is_contiguous(memory_format=torch.channels_last)
+    return x.dim() == 2 and x.is_contiguous()
+
+
+def _laid_as(sent: Tensor, x: Tensor) -> Tensor:
+    sent = sent.to(x.dtype)
+    return sent.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.contiguous_format)

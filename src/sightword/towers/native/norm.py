@@ -1,0 +1,101 @@
+"""Calls the compiled passes of a batch norm, a share of the rows in each thread."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from sightword.towers.native.library import current, shared
+
+WIDEST = 2  # instructions: 0 plain C, 2 AVX-512, as far as the processor has them
+_SLAB = 256  # rows, of norm.h
+_WORTH_A_THREAD = 2**16  # numbers
+
+
+def normalise(
+    x: Tensor,
+    added: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running: tuple[Tensor, Tensor] | None,
+    momentum: float,
+    eps: float,
+    rectified: bool,
+) -> tuple[Tensor, Tensor]:
+    """`relu(batch_norm(x) + added)` in training, and what its gradient needs.
+
+    Args:
+        x: bfloat16 or float32, whose rows of channels lie one after the other in memory.
+        added: as x, or None.
+        weight, bias: float32, one for each channel, or None.
+        running: mean and variance, which move by `momentum`; None: they are not counted.
+        rectified: False leaves the ReLU out.
+
+    Returns:
+        the answer, in x's format; (2, channels): mean, and inverse of the deviation.
+    """
+    functions, half, rows, channels = _of(x)
+    partial = torch.empty(-(-rows // _SLAB), 2, channels)
+    known, out = torch.empty(4, channels), torch.empty_like(x)
+    mean, inverse, scale, shift = (_at(row) for row in known)
+
+    def moments(first: int, last: int) -> None:
+        functions.norm_moments(half, WIDEST, _at(x), rows, channels, first, last, _at(partial))
+
+    def apply(first: int, last: int) -> None:
+        args = channels, first * _SLAB, min(rows, last * _SLAB), scale, shift, int(rectified), _at(out)
+        functions.norm_apply(half, WIDEST, _at(x), _at(added), *args)
+
+    shared(moments, len(partial), x.numel() // _WORTH_A_THREAD)
+    counted = (None, None) if running is None else (_at(running[0]), _at(running[1]))
+    ends = mean, inverse, scale, shift, *counted, momentum
+    functions.norm_join(_at(partial), rows, channels, eps, _at(weight), _at(bias), *ends)
+    shared(apply, len(partial), x.numel() // _WORTH_A_THREAD)
+    return out, known[:2]
+
+
+def gradient(
+    sent: Tensor, x: Tensor, out: Tensor | None, known: Tensor, weight: Tensor | None, both: bool
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """What `normalise` sends back.
+
+    Args:
+        sent: the gradient of its answer, in x's format.
+        out: its answer where there is a ReLU, else None.
+        known: mean and inverse, as it returned them.
+        both: whether there was something `added`.
+
+    Returns:
+        the gradients of x, of `added` (None where a ReLU is missing: it is `sent`), of weight and of bias.
+    """
+    functions, half, rows, channels = _of(x)
+    partial, ends = torch.empty(-(-rows // _SLAB), 2, channels), torch.empty(5, channels)
+    to_x, to_added = torch.empty_like(x), torch.empty_like(x) if both and out is not None else None
+    mean, inverse = (_at(row) for row in known)
+    one, two, three, to_weight, to_bias = (_at(row) for row in ends)
+
+    def sums(first: int, last: int) -> None:
+        args = rows, channels, first, last, mean, _at(partial)
+        functions.norm_sums(half, WIDEST, _at(sent), _at(x), _at(out), *args)
+
+    def back(first: int, last: int) -> None:
+        args = channels, first * _SLAB, min(rows, last * _SLAB), one, two, three, _at(to_x), _at(to_added)
+        functions.norm_back(half, WIDEST, _at(sent), _at(x), _at(out), *args)
+
+    shared(sums, len(partial), x.numel() // _WORTH_A_THREAD)
+    args = mean, inverse, _at(weight), one, two, three, to_weight, to_bias
+    functions.norm_join_back(_at(partial), rows, channels, *args)
+    shared(back, len(partial), x.numel() // _WORTH_A_THREAD)
+    return to_x, to_added, ends[3], ends[4]
+
+
+def _of(x: Tensor) -> tuple[ctypes.CDLL, int, int, int]:
+    functions = current()
+    assert functions is not None, "asked before"
+    return functions, int(x.dtype == torch.bfloat16), x.numel() // x.shape[1], x.shape[1]
+
+
+def _at(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
