@@ -194,7 +194,7 @@ def test_the_memory_for_decoded_pictures_is_that_of_both(tmp_path: Path) -> None
     one, two = (shard(tmp_path / f"{size}.tar", 60, size) for size in (112, 113))
     for room, both in ((4, False), (5, True)):
         config = with_data(decoupled(tmp_path / f"run{room}", one, two), cache_mib=room)
-        steps = Loop(begin(config))._steps()
+        steps = begin(config).all_steps()
         assert steps.store is not None
         assert steps.sight is not None
         assert (steps.sight.store is not None) == both

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightword.cli import adapt, commands, data, export, plan, search, study
+from sightword.cli import adapt, commands, data, export, plan, profile, search, study
 from sightword.cli import flags as given
 from sightword.cli.adapt_flags import Adapt
 from sightword.cli.export import Export
 from sightword.cli.plan_flags import Plan
+from sightword.cli.profile_flags import Profile
 from sightword.cli.search_flags import IndexPictures, Search
 from sightword.cli.study_flags import Study
 from sightword.config import Config, override
@@ -196,6 +197,7 @@ def _parts(text: str) -> list[str]:
 
 _COMMANDS: dict[type, Callable[..., None]] = {
     Plan: plan.run,
+    Profile: profile.run,
     Study: study.run,
     Adapt: adapt.run,
     IndexPictures: search.index,

@@ -13,6 +13,7 @@ from sightword.cli.data_flags import DATA_COMMANDS
 from sightword.cli.export import Export
 from sightword.cli.flags import Compare, Demo, Evaluate, Report, Train
 from sightword.cli.plan_flags import Plan
+from sightword.cli.profile_flags import Profile
 from sightword.cli.search_flags import IndexPictures, Search
 from sightword.cli.study_flags import Study
 from sightword.errors import unknown
@@ -21,6 +22,7 @@ _COMMANDS: dict[str, type] = {
     "demo": Demo,
     "plan": Plan,
     "train": Train,
+    "profile": Profile,
     "evaluate": Evaluate,
     "report": Report,
     "compare": Compare,

@@ -14,7 +14,7 @@ from sightword.errors import SharedError
 from sightword.training.alarms import Alarms
 from sightword.training.disk import alone_in, write_text
 from sightword.training.effort import EffortMeter
-from sightword.training.feed import Steps, open_store
+from sightword.training.feed import Steps
 from sightword.training.input import InputMeter, verdict
 from sightword.training.interrupt import Interrupt
 from sightword.training.keeping import Keeper
@@ -118,7 +118,7 @@ class Loop:
         if session.start >= session.total:
             return self._finish_again()
         with self.watchdog.pausing("decoding every picture"):
-            steps = self._steps()
+            steps = session.all_steps()
         with self._open_records() as records:
             with self.watchdog.pausing("preparing"):
                 if session.fresh and prepare(session, steps):
@@ -192,14 +192,6 @@ class Loop:
 
     def _batches(self, steps: Steps, first: int, total: int) -> Supply:
         return Supply(steps, first, total, self.config.data, self.session.device.type == "cuda")
-
-    def _steps(self) -> Steps:
-        session, room = self.session, self.config.data.cache_mib / ranks.on_this_host()
-        store = open_store(session.pairs, room)
-        if session.sight is None:
-            return session.steps(store)
-        left = room - (store.mib if store else 0)
-        return session.steps(store, open_store(session.sight, left))
 
     def _one(self, step: int, batch: Batch, batches: Supply, records: Records) -> str | None:
         """One step and its record; returns what to show of it, when it was recorded."""

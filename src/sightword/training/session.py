@@ -26,7 +26,7 @@ from sightword.training import matmul
 from sightword.training.checks import check, total_steps
 from sightword.training.data import notes_of, own_pairs, sight_pairs
 from sightword.training.disk import write_text, writing
-from sightword.training.feed import Steps
+from sightword.training.feed import Steps, open_store
 from sightword.training.locked import said
 from sightword.training.optimizer import make_optimizer
 from sightword.training.plan import Timetable
@@ -108,6 +108,15 @@ class Session:
         yield from self.pairs.unreadable
         for key, reason in self.sight.unreadable if self.sight is not None else ():
             yield f"sight:{key}", reason
+
+    def all_steps(self) -> Steps:
+        """The run's batches; where the decoded pictures fit into memory they are decoded now, once."""
+        room = self.config.data.cache_mib / ranks.on_this_host()
+        store = open_store(self.pairs, room)
+        if self.sight is None:
+            return self.steps(store)
+        left = room - (store.mib if store else 0)
+        return self.steps(store, open_store(self.sight, left))
 
     def steps(self, store: DecodedStore | None, sight_store: DecodedStore | None = None) -> Steps:
         """The run's batches, indexed by step; a store holds pictures that are decoded already."""
