@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _results import processor
 
 PACKAGES = ("torch", "sightword", "timm", "open_clip_torch", "torchvision")
 
@@ -24,16 +25,6 @@ def described(device: torch.device) -> dict[str, Any]:
         "allocator": Path(os.environ.get("LD_PRELOAD", "").split(":")[0]).name,
         "versions": versions(),
     }
-
-
-def processor() -> str:
-    """As the kernel names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def versions() -> dict[str, str]:

@@ -34,7 +34,7 @@ def machine_line(records: Sequence[Record], *benchmarks: str) -> str:
     for one in (record for record in records if record["benchmark"] in benchmarks):
         day = datetime.fromtimestamp(one["time"], UTC).date().isoformat()
         versions = one.get("versions", {"torch": one["torch"]} if "torch" in one else {})
-        parts = [one.get("device", f"{one['machine']}, {one['cores']} cores")]
+        parts = [one.get("device", one.get("processor", one["machine"])), f"{one['cores']} cores"]
         parts += [f"{one['threads']} threads"] if "threads" in one else []
         parts += [f"{one['rounds']} rounds"] if "rounds" in one else []
         parts += [", ".join(f"{name} {version}" for name, version in versions.items())]

@@ -21,6 +21,7 @@ def append(out: Path | None, benchmark: str, rows: Sequence[dict[str, Any]], **s
         return
     machine = {
         "machine": platform.machine(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "time": round(time.time()),
     }
@@ -28,6 +29,16 @@ def append(out: Path | None, benchmark: str, rows: Sequence[dict[str, Any]], **s
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def processor() -> str:
+    """As the kernel names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def demand(parser: argparse.ArgumentParser, what: str, *given: object) -> None:

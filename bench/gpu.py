@@ -173,6 +173,7 @@ def timed_rows(
     for side, spent, taken_ in zip(sides, memory, times, strict=True):
         seconds = statistics.median(taken_)
         row: dict[str, Any] = {"objective": name, "side": side.name, "compiled": compile, "rows": side.rows}
+        row |= {"beside": theirs[0].name if theirs else ""}
         row |= {"seconds": seconds, "quartiles": list(quartiles(taken_)), "memory_mib": spent}
         row |= {"samples_per_second": side.rows / seconds, "flops_per_second": side.flops / seconds}
         if side is not sides[0]:

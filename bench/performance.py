@@ -73,7 +73,7 @@ def newest(records: Iterable[Record]) -> list[Record]:
     """Of each benchmark and machine the rows that were measured last."""
     kept: dict[tuple[str, str], Record] = {}
     for record in sorted(records, key=lambda one: one["time"]):
-        key = record["benchmark"], str(record.get("device", ""))
+        key = record["benchmark"], str(record.get("device", record.get("processor", "")))
         before = kept.get(key)
         rows = {name_of(row): row for row in (before["rows"] if before else [])}
         rows |= {name_of(row): row for row in record["rows"]}
@@ -84,7 +84,7 @@ def newest(records: Iterable[Record]) -> list[Record]:
 def name_of(row: Record) -> str:
     """What tells a row from others: its words and whole numbers that are settings, not figures."""
     names = ("objective", "size", "side", "setting", "path", "loss", "rows", "recomputed", "set", "model")
-    return json.dumps([row.get(name) for name in (*names, "precision", "compiled", "data")])
+    return json.dumps([row.get(name) for name in (*names, "precision", "compiled", "data", "beside")])
 
 
 def clean(value: Any) -> Any:

@@ -5,9 +5,10 @@
 
 Sides have the same architecture, weights, pictures and captions; they take turns in one process, and medians
 and quartiles of each round's ratio are shown. SLIP is a checkout of facebookresearch/SLIP, which needs timm;
-a peer that is not there is left out, and why is said. Before the clock starts, the first loss and the length
-of its gradient must agree in float32, else nothing is timed. Ours is a run as `sightword train` opens it, and
-normalises its pictures in the step; peers are given normalised pictures, as their loaders make them.
+a peer that is not there is left out, why is said, and ours is timed alone. Before the clock starts, the
+first loss and the length of its gradient must agree in float32, else nothing is timed. Ours is a run as
+`sightword train` opens it, and normalises its pictures in the step; peers are given normalised pictures, as
+their loaders make them.
 
 Captions are the demo's, joined until they are as long as web captions: 17 of CLIP's tokens on average. All
 sides get the same, padded to 77; ours leaves padding out. FLOPs are counted in what each side computes.
@@ -103,14 +104,23 @@ def compared(
             ours, theirs = with_slip(size, name, rows, folder, given.slip)
     except AbsentError as error:
         print(f"{title}: left out, {error}", flush=True)
-        return []
+        if library == "open_clip":
+            return []
+        ours, theirs = opened(folder, OBJECTIVES[name], size.slip, rows), []
     own: list[Side] = [ours.side(precision) for precision in PRECISIONS]
-    agreement = agree(own[0], theirs[0])
+    agreement = agree(own[0], theirs[0]) if theirs else {}
     with Bar(title, given.rounds + 1) as bar:
         times = in_turns([*own, *theirs], given.rounds, bar.advance)
     for precision in PRECISIONS:
         gemm_peak(torch.device("cpu"), precision, again=True)  # the highest of all counts
-    about = {"objective": name, "size": size.name, "rows": rows, "tokens": tokens(ours), **agreement}
+    about = {
+        "objective": name,
+        "size": size.name,
+        "beside": library,
+        "rows": rows,
+        "tokens": tokens(ours),
+        **agreement,
+    }
     found = [about | row for row in rows_of([*own, *theirs], times, len(own))]
     show(title, found)
     return found
@@ -156,8 +166,10 @@ def rows_of(sides: list[Side], times: list[list[float]], own: int) -> Iterator[d
 def show(title: str, rows: list[dict[str, Any]]) -> None:
     """A line for each side."""
     first = rows[0]
-    off = f"loss {first['loss_off']:.0e}, gradient {first['norm_off']:.0e} off"
-    print(f"{title}, {first['rows']} rows of {first['tokens']['mean']:.0f} tokens ({off})")
+    title = title if "loss_off" in first else title.partition(", against")[0]
+    print(f"{title}, {first['rows']} rows of {first['tokens']['mean']:.0f} tokens")
+    if "loss_off" in first:
+        print(f"  before training: loss {first['loss_off']:.0e}, gradient {first['norm_off']:.0e} apart")
     for row in rows:
         low, high = row["quartiles"]
         told = [
