@@ -6,6 +6,7 @@ import io
 import statistics
 import tarfile
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,47 +50,39 @@ def trained(
 
 
 def starved(device: torch.device, short: bool) -> dict[str, Any]:
-    """Large pictures, one loader and a network that is done at once.
+    """Three coloured views of large pictures, one loader and a network that is done at once.
 
     Raises:
-        SystemExit: the run's verdict does not say that the data path is the limit, or well-fed one's does.
+        SystemExit: the run's verdict does not say that the data path is the limit, or a well-fed one's does.
     """
-    side = 400 if short else 1600
-    verdicts = {}
+    width, rows = (800, 8) if short else (1600, 32)
     with tempfile.TemporaryDirectory() as folder:
-        shard = large_pictures(Path(folder) / "large.tar", 96, side)
-        for name, data in {
-            "starved": DataConfig(str(shard), captions="first", workers=1, cache_mib=0),
-            "fed": DataConfig("demo", workers=1),
-        }.items():
-            model = small() if name == "starved" else models.vit_tiny()
-            verdicts[name] = verdict_of(model, data, device, Path(folder) / name)
-    if _REMEDY not in verdicts["starved"]:
-        raise SystemExit(f"a starved run was not called so: {verdicts['starved']}")
-    if _FINE not in verdicts["fed"]:
-        raise SystemExit(f"a run with enough data was called starved: {verdicts['fed']}")
-    return {"pictures": f"{side}x{side * 3 // 4}", **verdicts}
+        shard = large_pictures(Path(folder) / "large.tar", 64, width)
+        large = DataConfig(
+            str(shard), captions="first", tokenizer="learned", workers=1, cache_mib=0, colour="loader"
+        )
+        objective = "clip + simclr(hidden=16, out=8)"
+        config = Config(objective, model=small(), data=large, batch_size=rows)
+        hungry = verdict_of(config, device, Path(folder) / "starved")
+        config = Config(model=models.vit_tiny(), data=DataConfig("demo", tokenizer="learned", workers=1))
+        fed = verdict_of(replace(config, batch_size=8 if short else 64), device, Path(folder) / "fed")
+    if _REMEDY not in hungry:
+        raise SystemExit(f"a starved run was not called so: {hungry}")
+    if _FINE not in fed:
+        raise SystemExit(f"a run with enough data was called starved: {fed}")
+    return {"pictures": f"{width}x{width * 3 // 4}", "starved": hungry, "fed": fed}
 
 
-def verdict_of(model: ModelConfig, data: DataConfig, device: torch.device, out: Path) -> str:
+def verdict_of(config: Config, device: torch.device, out: Path) -> str:
     """What a run of a little more than a hundred steps says of its data path."""
     said: list[str] = []
-    config = Config(
-        model=model,
-        data=data,
-        batch_size=16,
-        steps=105,
-        device=str(device),
-        evaluate_on="",
-        out=str(out),
-    )
-    train(config, say=said.append)
+    train(replace(config, steps=105, device=str(device), evaluate_on="", out=str(out)), say=said.append)
     return next((line for line in said if line.startswith("data:")), "nothing was said")
 
 
 def small() -> ModelConfig:
-    """One layer, as few numbers as may be."""
-    image = ImageTowerConfig(size=32, width=32, layers=(1,), heads=2, patch_size=16)
+    """Large views and few numbers: four tokens, one layer."""
+    image = ImageTowerConfig(size=224, width=32, layers=(1,), heads=2, patch_size=112)
     return ModelConfig("small", image, TextTowerConfig(width=32, layers=1, heads=2, context=16), embed=16)
 
 

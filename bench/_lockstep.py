@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sightword.config import Config
+from sightword.training.matmul import multiplying
 from sightword.training.session import Session, begin
 from sightword.training.stepping import Stepper
 from sightword.words import Batch
@@ -57,7 +58,7 @@ def opened(config: Config) -> Session:
 def gradients(run: tuple[Way, Session, Stepper], step: int, batch: Batch) -> tuple[float, Tensor]:
     """The loss, and the whole gradient as one vector."""
     way, session, stepper = run
-    with way():
+    with way(), multiplying(session.float32_matmul):
         loss = stepper.forward_backward(step, batch, False, False).loss
     parameters: Any = session.model.parameters()
     return loss, torch.cat(

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _sides import Side, matmul
+from _sides import Side
 from torch import Tensor, nn
 
 from sightword.config import Config, DataConfig, ModelConfig, OptimizerConfig, Precision
 from sightword.pairs.words.captions import captions_of
 from sightword.pairs.words.tokenizer import ClipTokenizer
+from sightword.training.matmul import multiplying
 from sightword.training.session import Session, begin
 from sightword.training.stepping import Stepper
 from sightword.views.on_device import finished
@@ -31,7 +32,6 @@ class Ours:
 
     session: Session
     batch: Batch
-    matmul: str  # the float32 mode that the run has chosen
 
     @property
     def words(self) -> Words:
@@ -53,12 +53,12 @@ class Ours:
         plain = Stepper(dataclasses.replace(session, config=dataclasses.replace(config, precision="fp32")))
 
         def step() -> None:
-            with matmul(self.matmul):
+            with multiplying(session.float32_matmul):
                 stepper.forward_backward(STEP, batch, False, False)
                 stepper.update(STEP)
 
         def first() -> tuple[float, float]:
-            with matmul("highest"):
+            with multiplying("highest"):
                 outcome = plain.forward_backward(STEP, batch, False, False)
             session.optimizer.zero_grad(set_to_none=True)
             return outcome.loss, outcome.gradient_norm
@@ -71,7 +71,6 @@ def opened(
     folder: Path, objective: str, model: ModelConfig, rows: int, device: str = "cpu", compile: bool = False
 ) -> Ours:
     """A new run on the demo's pictures; one batch of it on the device."""
-    before = torch.get_float32_matmul_precision()
     config = Config(
         objective=objective,
         model=model,
@@ -89,10 +88,7 @@ def opened(
     batch = session.steps(None)[0]
     words = usual_captions(session, rows)
     batch = dataclasses.replace(batch, captions=dict.fromkeys(batch.captions, words))
-    Stepper(session)
-    chosen = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(before)
-    return Ours(session, finished(batch.to(session.device)), chosen)
+    return Ours(session, finished(batch.to(session.device)))
 
 
 def usual_captions(session: Session, rows: int, seed: int = 0) -> Words:

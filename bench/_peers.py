@@ -17,12 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "peers"))
 import torch
 from _interop import MODEL, through_a_file
 from _ours import Ours, Tensors
-from _sides import _FEW, AbsentError, Side, counted, matmul
+from _sides import _FEW, AbsentError, Side, counted
 from _sizes import Size
 from recording import load
 from torch import Tensor, nn
 from torchvision_schemas import load_torchvision
 
+from sightword.training.matmul import multiplying
 from sightword.weights import slip
 from sightword.weights.clip_shapes import MEAN, STD
 from sightword.weights.foreign import Foreign
@@ -144,7 +145,7 @@ def _side(
     model.to(device)
 
     def step() -> None:
-        with matmul("highest"):
+        with multiplying("highest"):
             with autocast:
                 found = loss(*inputs)
             found.item()  # both programs look at it in every step
@@ -155,7 +156,7 @@ def _side(
                 model.logit_scale.clamp_(0, _LOG_100)
 
     def first() -> tuple[float, float]:
-        with matmul("highest"):
+        with multiplying("highest"):
             found = loss(*inputs)
             found.backward()
         norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])

@@ -115,7 +115,11 @@ def objectives(records: Sequence[Record]) -> str:
         for row in rows
     )
     heads = "objective || measured x clip (quartiles) | predicted | off | with the update"
-    return table(heads, lines) + machine_line(records, "step of objectives")
+    told = (
+        "\n\nMeasured is forward and backward, which predictions are of. What a head costs however many rows"
+        " there are (self-distillation's 65,536 prototypes) weighs more in so small a batch than in training."
+    )
+    return table(heads, lines) + told + machine_line(records, "step of objectives")
 
 
 def data(records: Sequence[Record]) -> str:

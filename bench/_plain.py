@@ -13,13 +13,13 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from _sides import matmul
 from torch import Tensor, nn
 
 from sightword.config import OptimizerConfig
 from sightword.losses import contrast
 from sightword.towers import batch_norm, blocks, resnet, stems, text
 from sightword.training import pretrainer, session
+from sightword.training.matmul import full_accuracy, multiplying
 from sightword.training.optimizer import make_optimizer
 from sightword.training.plan import EncodingPlan, Pass, make_plan
 from sightword.words import Encode
@@ -39,10 +39,11 @@ def plainly() -> Iterator[None]:
         (pretrainer, "make_plan", _apart),
         (contrast, "LARGE", sys.maxsize),  # logits are kept
     ]
+    full_accuracy(torch.device("cpu"))  # what it finds is remembered: it must not look around in here
     with ExitStack() as stack:
         for place, name, replacement in swaps:
             stack.enter_context(mock.patch.object(place, name, replacement))
-        stack.enter_context(matmul("highest"))
+        stack.enter_context(multiplying("highest"))
         # Whoever asks for another mode meanwhile asks in vain.
         stack.enter_context(mock.patch.object(torch, "set_float32_matmul_precision"))
         yield

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,14 +105,3 @@ def counted(work: Callable[[], Any], rows: int, few: int = _FEW) -> float:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops() * rows / few
-
-
-@contextmanager
-def matmul(mode: str) -> Iterator[None]:
-    """Inside, float32 matrices are multiplied like that: one side's choice must not be the other's."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(mode)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from _ours import STEP, Ours, full_captions, opened
-from _sides import matmul, quartiles, timed
+from _sides import quartiles, timed
 from costs import gigaflops
 
 from sightword.config import ModelConfig
 from sightword.errors import SightwordError
 from sightword.objectives import catalogue
 from sightword.recipes import models
+from sightword.training.matmul import multiplying
 from sightword.training.stepping import Stepper
 
 Parts = tuple[float, float]  # seconds of forward and backward, and of the update
@@ -75,7 +76,7 @@ def parts(ours: Ours) -> Callable[[], Parts]:
     stepper = Stepper(ours.session)
 
     def step() -> Parts:
-        with matmul(ours.matmul):
+        with multiplying(ours.session.float32_matmul):
             thought = timed(lambda: stepper.forward_backward(STEP, ours.batch, False, False))
             return thought, timed(lambda: stepper.update(STEP))
 

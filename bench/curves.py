@@ -34,6 +34,7 @@ from _results import append
 from sightword.config import Config, DataConfig, ModelConfig, OptimizerConfig, Precision
 from sightword.recipes import models
 from sightword.training.feed import open_store
+from sightword.training.matmul import multiplying
 from sightword.training.progress import Bar
 from sightword.training.session import Session
 from sightword.training.stepping import Stepper
@@ -186,10 +187,11 @@ def curve(session: Session, length: int, bar: Bar) -> Curve:
     stepper = Stepper(session)
     steps = session.steps(open_store(session.pairs, session.config.data.cache_mib))
     losses = []
-    for step in range(length):
-        losses.append(stepper.forward_backward(step, steps[step], False, False).loss)
-        stepper.update(step)
-        bar.advance()
+    with multiplying(session.float32_matmul):
+        for step in range(length):
+            losses.append(stepper.forward_backward(step, steps[step], False, False).loss)
+            stepper.update(step)
+            bar.advance()
     return losses
 
 
