@@ -50,19 +50,16 @@ def trained(
 
 
 def starved(device: torch.device, short: bool) -> dict[str, Any]:
-    """Three coloured views of large pictures, one loader and a network that is done at once.
+    """Large pictures, one loader or none, and a network that is done at once.
 
     Raises:
         SystemExit: the run's verdict does not say that the data path is the limit, or a well-fed one's does.
     """
-    width, rows = (800, 8) if short else (1600, 32)
+    width, rows, workers = (1600, 16, 0) if short else (1600, 64, 1)
     with tempfile.TemporaryDirectory() as folder:
         shard = large_pictures(Path(folder) / "large.tar", 64, width)
-        large = DataConfig(
-            str(shard), captions="first", tokenizer="learned", workers=1, cache_mib=0, colour="loader"
-        )
-        objective = "clip + simclr(hidden=16, out=8)"
-        config = Config(objective, model=small(), data=large, batch_size=rows)
+        large = DataConfig(str(shard), captions="first", tokenizer="learned", workers=workers, cache_mib=0)
+        config = Config(model=small(), data=large, batch_size=rows)
         hungry = verdict_of(config, device, Path(folder) / "starved")
         config = Config(model=models.vit_tiny(), data=DataConfig("demo", tokenizer="learned", workers=1))
         fed = verdict_of(replace(config, batch_size=8 if short else 64), device, Path(folder) / "fed")
