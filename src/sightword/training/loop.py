@@ -12,6 +12,7 @@ from typing import Any
 from sightword.config import Config, load
 from sightword.errors import SharedError
 from sightword.training.alarms import Alarms
+from sightword.training.allocator import keep_memory
 from sightword.training.disk import alone_in, write_text
 from sightword.training.effort import EffortMeter
 from sightword.training.feed import Steps
@@ -99,6 +100,8 @@ class Loop:
         Raises:
             SightwordError: for anything a user can put right, another process in this directory included.
         """
+        if self.session.device.type == "cpu":
+            keep_memory()
         alone = alone_in(self.out, ranks.patience()) if ranks.leads() else nullcontext()
         with alone, self.keeper, self.watchdog, multiplying(self.session.float32_matmul):
             try:

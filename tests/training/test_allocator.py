@@ -1,0 +1,43 @@
+"""Freed memory is kept: what a process gets a second time needs no page faults."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_FAULTS = """
+import ctypes, resource, sys
+from sightword.training.allocator import keep_memory
+if sys.argv[1] == "kept":
+    assert keep_memory()
+c = ctypes.CDLL(None)
+c.malloc.restype = ctypes.c_void_p
+c.malloc.argtypes, c.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+def work():
+    blocks = [c.malloc(24 * 2**20) for _ in range(8)]
+    for block in blocks:
+        ctypes.memset(block, 1, 24 * 2**20)
+    for block in blocks:
+        c.free(block)
+for _ in range(3):
+    work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _faults(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
+def test_memory_that_was_freed_is_used_again() -> None:
+    given_back = _faults("given back")
+    if given_back < 1000:
+        pytest.skip(f"this system maps large pages or another malloc: {given_back} faults without it")
+    assert _faults("kept") < given_back / 4
