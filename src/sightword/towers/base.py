@@ -99,6 +99,8 @@ class TextTower(nn.Module, ABC):
 def working_dtype(weight: Tensor) -> torch.dtype:
     """In which a linear map with this weight is computed here: autocast's where it is on, or the weight's."""
     kind = weight.device.type
+    if kind == "meta":  # only shapes are asked for, and autocast knows no such device
+        return weight.dtype
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
