@@ -93,10 +93,10 @@ def _weight_gradient(
     padding: tuple[int, int],
 ) -> Float[Tensor, "out c kh kw"]:
     """Every place's patch of x as a row, times the gradients sent to the places."""
-    channels = sent.permute(0, 2, 3, 1)
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
+    channels, rows_of_x = sent.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1)
     if usable(sent.shape[1]):
-        return weight_gradient(channels, padded, kernel, stride).permute(0, 3, 1, 2)
+        return weight_gradient(channels, rows_of_x, kernel, stride, padding).permute(0, 3, 1, 2)
+    padded = F.pad(rows_of_x, (0, 0, padding[1], padding[1], padding[0], padding[0]))
     b, h, w, out = channels.shape
     (high, wide), (down, right), c = kernel, stride, x.shape[1]
     each, row, place, _ = padded.stride()

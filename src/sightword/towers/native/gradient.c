@@ -18,6 +18,23 @@ typedef struct {
     int64_t picture, row, down, right; /* from picture to picture, row to row, place to place */
 } Shape;
 
+/* Pictures of rows of channels with a border of zeros, `down` above and below and `right` at both sides. */
+void gradient_pad(const uint16_t *from, int64_t batch, int64_t height, int64_t width, int64_t channels, int64_t down,
+                  int64_t right, uint16_t *to) {
+    size_t row = (size_t)(width * channels), side = (size_t)(right * channels), whole = row + 2 * side;
+    for (int64_t b = 0; b < batch; b++) {
+        memset(to, 0, (size_t)down * whole * sizeof *to);
+        to += (size_t)down * whole;
+        for (int64_t y = 0; y < height; y++, from += row, to += whole) {
+            memset(to, 0, side * sizeof *to);
+            memcpy(to + side, from, row * sizeof *to);
+            memset(to + side + row, 0, side * sizeof *to);
+        }
+        memset(to, 0, (size_t)down * whole * sizeof *to);
+        to += (size_t)down * whole;
+    }
+}
+
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11
 
 #include <cpuid.h>

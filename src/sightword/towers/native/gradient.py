@@ -27,21 +27,23 @@ def _usable(functions: ctypes.CDLL | None) -> bool:
 
 def weight_gradient(
     sent: BFloat16[Tensor, "b h2 w2 out"],
-    padded: BFloat16[Tensor, "b h w c"],
+    x: BFloat16[Tensor, "b h w c"],
     kernel: tuple[int, int],
     stride: tuple[int, int],
+    padding: tuple[int, int],
 ) -> Float32[Tensor, "out kh kw c"]:
     """The gradient of a convolution's weights, summed in float32; it does not depend on the threads.
 
     Args:
         sent: the gradient of its answer; both lie in memory as they are written here.
-        padded: its input, with the border that it adds.
-        kernel, stride: height and width.
+        x: its input.
+        kernel, stride, padding: height and width.
     """
     functions = current()
     assert functions is not None, "asked before"
     b, h, w, out = sent.shape
-    (high, wide), (down, right), channels = kernel, stride, padded.shape[3]
+    (high, wide), (down, right), channels = kernel, stride, x.shape[3]
+    padded = _padded(functions, x, padding)
     each, row, place, _ = padded.stride()
     segment, blocks = wide * channels, high * -(-wide * channels // _BLOCK)
     numbers = (b, h, w, out, high, segment, each, row, row * down, place * right)
@@ -55,3 +57,12 @@ def weight_gradient(
 
     shared(columns, blocks, b * h * w * out * high * segment // _WORTH_A_THREAD)
     return answer
+
+
+def _padded(functions: ctypes.CDLL, x: Tensor, padding: tuple[int, int]) -> Tensor:
+    if not any(padding):
+        return x
+    b, h, w, c = x.shape
+    padded = x.new_empty(b, h + 2 * padding[0], w + 2 * padding[1], c)
+    functions.gradient_pad(x.data_ptr(), b, h, w, c, *padding, padded.data_ptr())
+    return padded

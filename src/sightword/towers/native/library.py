@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 1  # of norm.h
+VERSION = 2  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see norm.c and gradient.c
     "norm_moments": (None, _I, _I, _P, _N, _N, _N, _N, _P),
@@ -25,6 +25,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see norm.c and
     "norm_join": (None, _P, _N, _N, _F, _P, _P, _P, _P, _P, _P, _P, _P, _F),
     "norm_join_back": (None, _P, _N, _N, _P, _P, _P, _P, _P, _P, _P, _P),
     "gradient_usable": (_I,),
+    "gradient_pad": (None, _P, _N, _N, _N, _N, _N, _N, _P),
     "gradient_columns": (_I, _P, _P, _P, _N, _N, _P),
 }
 
