@@ -98,7 +98,7 @@ def _of(x: Tensor) -> tuple[ctypes.CDLL, int, int, int]:
 
 
 def _rows(numbers: Tensor) -> range:
-    """Where each row of float32 begins. `unbind` would make a tensor of each, which takes as long as the work."""
+    """Where each row of float32 begins; a tensor of each row would take as long as the work."""
     first, step = numbers.data_ptr(), 4 * numbers.shape[1]
     return range(first, first + step * len(numbers), step)
 
