@@ -34,7 +34,8 @@ WAYS: dict[str, tuple[TextTowerConfig, dict[str, Any]]] = {
 
 
 def run_of(out: Path, data: Path, tower: TextTowerConfig, **changes: Any) -> Config:
-    settings = {"steps": 3, "ranks": 1, "optimizer": LEARNING, "model": ModelConfig("tiny", VIT, tower, embed=16)}
+    model = ModelConfig("tiny", VIT, tower, embed=16)
+    settings = {"steps": 3, "ranks": 1, "optimizer": LEARNING, "model": model}
     return tiny(out, data, **{**settings, **changes})
 
 
