@@ -10,6 +10,8 @@ NATIVE = "src/sightword/views/native/"
 TOWERS = "src/sightword/towers/native/"
 SOURCES = ("kernel.c", "axis.c", "jpeg.c", "huffman.c")
 HEADERS = ("kernel.h", "pixels.h", "transpose.h", "huffman.h", "jpeg62.h")
+TOWER_SOURCES = ("norm.c", "convolve.c", "weigh.c", "patches.c")
+TOWER_HEADERS = ("norm.h", "norm_rows.h", "convolution.h", "tiles.h")
 
 # Floating point as it is written: the same pixels on every processor, and those of the Python code.
 FLAGS = (
@@ -34,8 +36,8 @@ setup(
         ),
         Extension(
             "sightword.towers.native._kernel",
-            sources=[TOWERS + "norm.c", TOWERS + "gradient.c"],
-            depends=[TOWERS + "norm.h", TOWERS + "norm_rows.h"],
+            sources=[TOWERS + name for name in TOWER_SOURCES],
+            depends=[TOWERS + name for name in TOWER_HEADERS],
             extra_compile_args=[flag for flag in FLAGS if flag != "-ffinite-math-only"],
             libraries=["m"],
             optional=True,

@@ -80,20 +80,21 @@ class _Fused(torch.autograd.Function):
 
 
 def _alike(x: Tensor, added: Tensor | None) -> bool:
-    """Rows of channels, one after the other: channels last, or features without space."""
+    """Rows of channels, one after the other: features without space, or maps of any order of places."""
     if not _rows(x):
         return False
     return added is None or (
-        type(added) is Tensor and added.dtype == x.dtype and added.shape == x.shape and _rows(added)
+        type(added) is Tensor and (added.dtype, added.shape, added.stride()) == (x.dtype, x.shape, x.stride())
     )
 
 
 def _rows(x: Tensor) -> bool:
     if x.dim() == 4:
-        return x.is_contiguous(memory_format=torch.channels_last)
+        return any(x.permute(order).is_contiguous() for order in ((0, 2, 3, 1), (2, 3, 0, 1)))
     return x.dim() == 2 and x.is_contiguous()
 
 
 def _laid_as(sent: Tensor, x: Tensor) -> Tensor:
-    sent = sent.to(x.dtype)
-    return sent.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.contiguous_format)
+    if sent.dtype == x.dtype and sent.stride() == x.stride():
+        return sent
+    return torch.empty_like(x).copy_(sent)

@@ -31,14 +31,16 @@ def normed(
     x: Float[Tensor, "b c h w"],
     added: Float[Tensor, "b out h2 w2"] | None = None,
     rectified: bool = False,
+    pooled: int = 1,
 ) -> Float[Tensor, "b out h2 w2"]:
-    """`relu(norm(conv(x)) + added)`, the sum and the ReLU where they are wanted.
+    """`relu(norm(conv(x)) + added)`, the sum and the ReLU where they are wanted; `pooled`: see `convolved`.
 
     Where nothing is learned a batch norm goes into the kernels, which saves a pass.
     """
     folded = None if norm.training or torch.is_grad_enabled() else _folded(conv, norm)
     if folded is None and isinstance(norm, BatchNorm2d):
-        return norm.followed(convolved(conv, x), added, rectified)
+        return norm.followed(convolved(conv, x, pooled), added, rectified)
+    x = x if pooled == 1 else F.avg_pool2d(x, pooled)
     answer: Tensor = norm(conv(x)) if folded is None else F.conv2d(x, *folded, conv.stride, conv.padding)
     answer = answer if added is None else answer + added
     return F.relu(answer, inplace=True) if rectified else answer
@@ -59,13 +61,16 @@ class InPairs(nn.Sequential):
         """The last module's answer. Convolutions have no bias, as a norm follows."""
         left = list(self)
         while left:
-            first = left.pop(0)
+            first, pooled = left.pop(0), 1
+            if isinstance(first, nn.AvgPool2d) and left and isinstance(left[0], nn.Conv2d):
+                assert isinstance(first.kernel_size, int), "a square, see `Basic`"
+                pooled, first = first.kernel_size, left.pop(0)
             if not isinstance(first, nn.Conv2d):
                 x = first(x)
                 continue
             norm, rectified = left.pop(0), bool(left) and isinstance(left[0], nn.ReLU)
             left = left[1:] if rectified else left
-            x = normed(first, norm, x, rectified=rectified)
+            x = normed(first, norm, x, None, rectified, pooled)
         return x
 
 

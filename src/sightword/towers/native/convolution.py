@@ -1,0 +1,140 @@
+"""Calls the compiled convolutions, a share of their work in each thread."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import BFloat16, Float32
+from torch import Tensor
+
+from sightword.towers.native.library import current, shared
+
+BLOCK = 32  # pictures, and channels of either side, that are worked on at once
+_WORTH_A_THREAD = 2**22  # multiplications
+_LINE = 64  # bytes, where tiles must begin
+Pair = tuple[int, int]
+Numbers = tuple[int, ...]
+
+
+@functools.cache
+def _usable(functions: ctypes.CDLL | None) -> bool:
+    return functions is not None and bool(functions.convolution_usable())
+
+
+def usable(batch: int, channels: int, out: int) -> bool:
+    """Whether it can be had here, for as many pictures and channels: the processor must have AMX."""
+    return batch >= BLOCK and channels % BLOCK == out % BLOCK == 0 and _usable(current())
+
+
+def by_rows(x: Tensor) -> bool:
+    """Whether a picture's or map's channels (b, c, h, w) lie side by side, and its places evenly apart."""
+    _, channels, down, right = x.stride()
+    return channels == 1 and down == x.shape[3] * right
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be known of a convolution, asked once for all of its steps.
+
+    Its functions take maps (b, c, h, w) that lie `by_rows`, and weights with channels last; in the memory of
+    answers pictures stand behind each other at a place, as they are worked on. Results do not depend on the
+    number of threads.
+    """
+
+    functions: ctypes.CDLL
+    shape: ctypes.Array[ctypes.c_int64]  # `Convolution` of convolution.h
+    given: Numbers  # of the input: shape and strides
+    given_strides: Numbers
+    made: Numbers
+    weight: Numbers
+    work: int  # threads that it is worth
+
+    def convolve(
+        self, x: BFloat16[Tensor, "b c h w"], weight: Float32[Tensor, "out c kh kw"]
+    ) -> BFloat16[Tensor, "b out h2 w2"]:
+        """The convolution of x with the weights, rounded; sums are in float32."""
+        b, out, high, wide = self.made
+        answer = torch.empty(high, wide, b, out, dtype=torch.bfloat16)
+        self._apply(x, weight, answer, high * wide, back=False)
+        return answer.permute(2, 3, 0, 1)
+
+    def to_input(
+        self, sent: BFloat16[Tensor, "b out h2 w2"], weight: Float32[Tensor, "out c kh kw"]
+    ) -> BFloat16[Tensor, "b c h w"]:
+        """The gradient of the input, laid as the input was; `sent` lies as answers do."""
+        to = torch.empty_strided(self.given, self.given_strides, dtype=torch.bfloat16)
+        self._apply(sent, weight, to, self.given[2] * self.given[3], back=True)
+        return to
+
+    def to_weight(
+        self, sent: BFloat16[Tensor, "b out h2 w2"], x: BFloat16[Tensor, "b c h w"]
+    ) -> Float32[Tensor, "out c kh kw"]:
+        """The gradient of the weights, summed in float32."""
+        out, channels, *kernel = self.weight
+        answer = torch.empty(out, *kernel, channels)
+        pointers = sent.data_ptr(), x.data_ptr(), answer.data_ptr()
+
+        def blocks(first: int, last: int) -> None:
+            _done(self.functions.convolution_weigh(self.shape, *pointers[:2], first, last, pointers[2]))
+
+        shared(blocks, out // BLOCK * (channels // BLOCK), self.work)
+        return answer.permute(0, 3, 1, 2)
+
+    def patches(self, x: BFloat16[Tensor, "b c h w"]) -> BFloat16[Tensor, "b out h2 w2"]:
+        """What the kernel sees at each place, row by row, with zeros up to `out` numbers; channels last."""
+        b, columns, high, wide = self.made
+        answer = torch.empty(high, wide, b, columns, dtype=torch.bfloat16)
+        pointers = x.data_ptr(), answer.data_ptr()
+
+        def places(first: int, last: int) -> None:
+            self.functions.convolution_patches(self.shape, pointers[0], first, last, pointers[1])
+
+        shared(places, high * wide, answer.numel() // 2**16)
+        return answer.permute(2, 3, 0, 1)
+
+    def _apply(self, given: Tensor, weight: Tensor, to: Tensor, places: int, back: bool) -> None:
+        out, channels, high, wide = self.weight
+        packed = torch.empty(2 * out * channels * high * wide + _LINE, dtype=torch.uint8)
+        aligned = -(-packed.data_ptr() // _LINE) * _LINE
+        pointers = given.data_ptr(), aligned, to.data_ptr()
+        self.functions.convolution_pack(weight.data_ptr(), high * wide, channels, out, int(back), aligned)
+
+        def some(first: int, last: int) -> None:
+            _done(
+                self.functions.convolution_apply(
+                    self.shape, int(back), *pointers[:2], first, last, pointers[2]
+                )
+            )
+
+        shared(some, places, self.work)
+
+
+def plan(x: Tensor, weight: Numbers, stride: Pair, padding: Pair) -> Plan:
+    """The plan of a convolution of maps like x by weights (out, c, kh, kw)."""
+    functions = current()
+    assert functions is not None, "asked before"
+    return _plan(functions, tuple(x.shape), x.stride(), weight, stride, padding)
+
+
+@functools.lru_cache(256)
+def _plan(
+    functions: ctypes.CDLL, given: Numbers, strides: Numbers, weight: Numbers, stride: Pair, padding: Pair
+) -> Plan:
+    (b, channels, *sides), (out, _, *kernel) = given, weight
+    high, wide = (
+        (side + 2 * pad - size) // step + 1
+        for side, pad, size, step in zip(sides, padding, kernel, stride, strict=True)
+    )
+    maps = (*sides, channels, strides[0], strides[3]), (high, wide, out, out, b * out)
+    numbers = (b, *maps[0], *maps[1], *kernel, *stride, *padding)
+    shape = (ctypes.c_int64 * len(numbers))(*numbers)
+    work = b * high * wide * out * channels * kernel[0] * kernel[1] // _WORTH_A_THREAD
+    return Plan(functions, shape, given, strides, (b, out, high, wide), weight, work)
+
+
+def _done(code: int) -> None:
+    if code:
+        raise MemoryError("no memory for a convolution")

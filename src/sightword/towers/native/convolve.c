@@ -1,0 +1,119 @@
+/* A convolution, and the gradient that it sends to its input, by matrix tiles.
+
+   At each place of the answer 32 pictures at a time are 32 rows; each tap of the kernel multiplies the rows of the
+   place that it sees. Sums are float32 and rounded once. Nothing is padded: taps that see no place are left out. */
+
+#include <stdlib.h>
+
+#include "convolution.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tiles.h"
+
+/* Whether this processor has the tiles and the system lets this process use them. */
+int convolution_usable(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return 0;
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) return 0;
+    if (!__builtin_cpu_supports("avx512bf16")) return 0;
+    enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) */
+    return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+}
+
+/* Weights (out x high x wide x in, float32) as right tiles of the convolution: for each 32 outputs, tap and 32 inputs
+   the tiles of 16 outputs and of the next. Backward in and out change places. */
+TARGET static void pack_forward(const float *weight, int64_t taps, int64_t in, int64_t out, uint16_t *to) {
+    __m512i rows[SIDE];
+    for (int64_t o = 0; o < out; o += WIDE)
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t i = 0; i < in; i += DEEP)
+                for (int64_t half = 0; half < WIDE; half += SIDE, to += TILE) {
+                    for (int64_t r = 0; r < SIDE; r++) rows[r] = rounded(weight + ((o + half + r) * taps + t) * in + i);
+                    turn(rows, to);
+                }
+}
+
+TARGET static void pack_backward(const float *weight, int64_t taps, int64_t in, int64_t out, uint16_t *to) {
+    for (int64_t i = 0; i < in; i += WIDE)
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t o = 0; o < out; o += DEEP, to += 2 * TILE)
+                for (int64_t r = 0; r < SIDE; r++) {
+                    const float *from = weight + ((o + 2 * r) * taps + t) * in + i;
+                    __m512i low, high;
+                    pair(rounded(from), rounded(from + taps * in), &low, &high);
+                    _mm512_store_si512(to + DEEP * r, low);
+                    _mm512_store_si512(to + TILE + DEEP * r, high);
+                }
+}
+
+void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, uint16_t *to) {
+    (back ? pack_backward : pack_forward)(weight, taps, in, out, to);
+}
+
+/* 32 rows of 32 sums to where they belong, rounded. */
+TARGET static inline void put(const float *sums, uint16_t *to, int64_t apart) {
+    enum { FLOATS = SIDE * SIDE };
+    for (int64_t r = 0; r < WIDE; r++, to += apart) {
+        const float *from = sums + r / SIDE * 2 * FLOATS + r % SIDE * SIDE;
+        __m512 low = _mm512_load_ps(from), high = _mm512_load_ps(from + FLOATS);
+        _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+}
+
+/* Places `first` to `last` of the answer, or backward of the input's gradient; -1 when there is no memory.
+
+   weights: from `convolution_pack`. The batch is at least 32; the last 32 pictures may overlap those before. */
+TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights,
+                             int64_t first, int64_t last, uint16_t *to) {
+    float sums[4 * SIDE * SIDE] __attribute__((aligned(64)));
+    const Map *given = back ? &c->out : &c->in, *made = back ? &c->in : &c->out;
+    int64_t taps = c->high * c->wide, depth = given->channels / DEEP;
+    int32_t *tap = malloc((size_t)(2 * taps) * sizeof *tap), *at = tap + taps;
+    if (!tap) return -1;
+    use_tiles();
+    for (int64_t place = first; place < last; place++) {
+        int64_t count = back ? seeing(c, place, tap, at) : seen(c, place, tap, at);
+        for (int64_t column = 0; column < made->channels; column += WIDE)
+            for (int64_t done = 0; done < c->batch; done += WIDE) {
+                int64_t picture = done + WIDE <= c->batch ? done : c->batch - WIDE;
+                const uint16_t *rows = from + picture * given->picture;
+                clear_sums();
+                for (int64_t m = 0; m < count; m++) {
+                    const uint16_t *left = rows + at[m] * given->place;
+                    const uint16_t *right = weights + (column / WIDE * taps + tap[m]) * depth * 2 * TILE;
+                    for (int64_t k = 0; k < depth; k++, left += DEEP, right += 2 * TILE)
+                        add_product(left, 2 * given->picture, SIDE * given->picture, right);
+                }
+                store_sums(sums);
+                WRITTEN;
+                put(sums, to + place * made->place + picture * made->picture + column, made->picture);
+            }
+    }
+    release_tiles();
+    free(tap);
+    return 0;
+}
+
+#else
+
+int convolution_usable(void) {
+    return 0;
+}
+
+void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, uint16_t *to) {
+    (void)weight, (void)taps, (void)in, (void)out, (void)back, (void)to;
+}
+
+int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights, int64_t first,
+                      int64_t last, uint16_t *to) {
+    (void)c, (void)back, (void)from, (void)weights, (void)first, (void)last, (void)to;
+    return -1;
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* The gradient of a convolution's weights, by matrix tiles.
+
+   It is a product over pictures: at each place and tap, gradients sent to 32 pictures, turned, times what the tap sees
+   of them. Both maps are packed once, 32 pictures at a time, and every tap reads them where it finds them. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "convolution.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11
+
+#include "tiles.h"
+
+enum { TOGETHER = 72 }; /* products of places and taps that are made of what is in the nearest cache */
+
+/* 32 pictures of a map as left tiles: for each 32 channels and place, those of 16 channels and of the next. */
+TARGET static void pack_left(const Map *map, const uint16_t *from, int64_t pictures, uint16_t *to) {
+    int64_t places = map->height * map->width;
+    __m512i low[SIDE], high[SIDE], none = _mm512_setzero_si512();
+    for (int64_t place = 0; place < places; place++)
+        for (int64_t c = 0; c < map->channels; c += WIDE) {
+            const uint16_t *at = from + place * map->place + c;
+            for (int64_t r = 0; r < SIDE; r++, at += 2 * map->picture) {
+                __m512i one = 2 * r < pictures ? _mm512_loadu_si512(at) : none;
+                __m512i two = 2 * r + 1 < pictures ? _mm512_loadu_si512(at + map->picture) : none;
+                pair(one, two, low + r, high + r);
+            }
+            uint16_t *tile = to + (c / WIDE * places + place) * 2 * TILE;
+            turn(low, tile);
+            turn(high, tile + TILE);
+        }
+}
+
+/* The same as right tiles. */
+TARGET static void pack_right(const Map *map, const uint16_t *from, int64_t pictures, uint16_t *to) {
+    int64_t places = map->height * map->width;
+    __m512i low, high, none = _mm512_setzero_si512();
+    for (int64_t place = 0; place < places; place++)
+        for (int64_t c = 0; c < map->channels; c += WIDE) {
+            const uint16_t *at = from + place * map->place + c;
+            uint16_t *tile = to + (c / WIDE * places + place) * 2 * TILE;
+            for (int64_t r = 0; r < SIDE; r++, at += 2 * map->picture, tile += DEEP) {
+                __m512i one = 2 * r < pictures ? _mm512_loadu_si512(at) : none;
+                __m512i two = 2 * r + 1 < pictures ? _mm512_loadu_si512(at + map->picture) : none;
+                pair(one, two, &low, &high);
+                _mm512_store_si512(tile, low);
+                _mm512_store_si512(tile + TILE, high);
+            }
+        }
+}
+
+/* For each tap and place of the answer the place that it sees, or -1. */
+static void see(const Convolution *c, int32_t *found, int32_t *room) {
+    int64_t taps = c->high * c->wide, places = c->out.height * c->out.width;
+    for (int64_t i = 0; i < taps * places; i++) found[i] = -1;
+    for (int64_t place = 0; place < places; place++) {
+        int64_t count = seen(c, place, room, room + taps);
+        for (int64_t m = 0; m < count; m++) found[room[m] * places + place] = room[taps + m];
+    }
+}
+
+/* 32 outputs by 32 inputs of every tap: more of their sums, from 32 pictures. */
+TARGET static void add_pictures(const Convolution *c, const int32_t *found, const uint16_t *left, const uint16_t *right,
+                                float *sums) {
+    int64_t taps = c->high * c->wide, places = c->out.height * c->out.width;
+    int64_t together = taps < TOGETHER ? TOGETHER / taps : 1;
+    for (int64_t first = 0; first < places; first += together) {
+        int64_t last = first + together < places ? first + together : places;
+        for (int64_t tap = 0; tap < taps; tap++) {
+            const int32_t *at = found + tap * places;
+            float *own = sums + tap * 4 * SIDE * SIDE;
+            load_sums(own);
+            for (int64_t place = first; place < last; place++)
+                if (at[place] >= 0) add_product(left + place * 2 * TILE, ROW, TILE, right + at[place] * 2 * TILE);
+            store_sums(own);
+        }
+    }
+}
+
+/* The sums of 32 outputs by 32 inputs to out x taps x in. */
+static void unpack(const Convolution *c, const float *sums, int64_t output, int64_t input, float *to) {
+    int64_t taps = c->high * c->wide;
+    for (int64_t tap = 0; tap < taps; tap++, sums += 4 * SIDE * SIDE)
+        for (int64_t r = 0; r < WIDE; r++)
+            for (int64_t half = 0; half < 2; half++)
+                memcpy(to + ((output + r) * taps + tap) * c->in.channels + input + half * SIDE,
+                       sums + (r / SIDE * 2 + half) * SIDE * SIDE + r % SIDE * SIDE, SIDE * sizeof *sums);
+}
+
+/* Blocks `first` to `last` of the gradient (out x high x wide x in), each of 32 outputs and 32 inputs, those of the
+   same outputs together; -1 when there is no memory. */
+TARGET int convolution_weigh(const Convolution *c, const uint16_t *sent, const uint16_t *x, int64_t first, int64_t last,
+                             float *to) {
+    int64_t taps = c->high * c->wide, sent_places = c->out.height * c->out.width, seen_places = c->in.height * c->in.width;
+    int64_t inputs = c->in.channels / WIDE, each = taps * 4 * SIDE * SIDE, blocks = last - first;
+    int64_t left_size = sent_places * c->out.channels * DEEP, right_size = seen_places * c->in.channels * DEEP;
+    uint16_t *left = aligned_alloc(64, (size_t)(left_size + right_size) * sizeof *left), *right = left + left_size;
+    float *sums = aligned_alloc(64, (size_t)(each * blocks) * sizeof *sums);
+    int32_t *found = malloc((size_t)(taps * sent_places + 2 * taps) * sizeof *found);
+    if (left && sums && found) {
+        memset(sums, 0, (size_t)(each * blocks) * sizeof *sums);
+        see(c, found, found + taps * sent_places);
+        use_tiles();
+        for (int64_t done = 0; done < c->batch; done += DEEP) {
+            pack_left(&c->out, sent + done * c->out.picture, c->batch - done, left);
+            pack_right(&c->in, x + done * c->in.picture, c->batch - done, right);
+            WRITTEN;
+            for (int64_t n = 0; n < blocks; n++)
+                add_pictures(c, found, left + (first + n) / inputs * sent_places * 2 * TILE,
+                             right + (first + n) % inputs * seen_places * 2 * TILE, sums + n * each);
+        }
+        WRITTEN;
+        release_tiles();
+        for (int64_t n = 0; n < blocks; n++)
+            unpack(c, sums + n * each, (first + n) / inputs * WIDE, (first + n) % inputs * WIDE, to);
+    }
+    int failed = !left || !sums || !found;
+    free(found);
+    free(sums);
+    free(left);
+    return failed ? -1 : 0;
+}
+
+#else
+
+int convolution_weigh(const Convolution *c, const uint16_t *sent, const uint16_t *x, int64_t first, int64_t last,
+                      float *to) {
+    (void)c, (void)sent, (void)x, (void)first, (void)last, (void)to;
+    return -1;
+}
+
+#endif
