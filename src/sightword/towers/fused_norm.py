@@ -48,7 +48,7 @@ def fused(
 
 
 class _Fused(torch.autograd.Function):
-    """See `native.normalise` and `native.gradient`. What is kept for backward is x and the answer."""
+    """See `native.normalise` and `native.gradient`. Kept for backward: x, and of sums the answer."""
 
     @staticmethod
     def forward(
@@ -63,8 +63,8 @@ class _Fused(torch.autograd.Function):
         rectified: bool,
     ) -> Tensor:
         out, known = native.normalise(x, added, weight, bias, running, momentum, eps, rectified)
-        ctx.save_for_backward(x, out if rectified else None, known, weight)
-        ctx.both = added is not None
+        ctx.both, ctx.rectified = added is not None, rectified
+        ctx.save_for_backward(x, out if rectified and ctx.both else None, known, weight)
         return out
 
     @staticmethod
@@ -72,7 +72,9 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
         x, out, known, weight = ctx.saved_tensors
         sent = _laid_as(sent, x)
-        to_x, to_added, to_weight, to_bias = native.gradient(sent, x, out, known, weight, ctx.both)
+        to_x, to_added, to_weight, to_bias = native.gradient(
+            sent, x, out, known, weight, ctx.both, ctx.rectified
+        )
         if ctx.both and to_added is None:
             to_added = sent
         wanted = (to_x, to_added, to_weight, to_bias)

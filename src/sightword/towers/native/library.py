@@ -22,8 +22,8 @@ _SIGNATURES: dict[
 ] = {  # result, arguments: see norm.c, convolve.c, weigh.c and patches.c
     "norm_moments": (None, _I, _I, _P, _N, _N, _N, _N, _P),
     "norm_apply": (None, _I, _I, _P, _P, _N, _N, _N, _P, _P, _I, _P),
-    "norm_sums": (None, _I, _I, _P, _P, _P, _N, _N, _N, _N, _P, _P),
-    "norm_back": (None, _I, _I, _P, _P, _P, _N, _N, _N, _P, _P, _P, _P, _P),
+    "norm_sums": (None, _I, _I, _P, _P, _P, _N, _N, _N, _N, _P, _P, _P, _P),
+    "norm_back": (None, _I, _I, _P, _P, _P, _N, _N, _N, _P, _P, _P, _P, _P, _P, _P),
     "norm_join": (None, _P, _N, _N, _F, _P, _P, _P, _P, _P, _P, _P, _P, _F),
     "norm_join_back": (None, _P, _N, _N, _P, _P, _P, _P, _P, _P, _P, _P),
     "convolution_usable": (_I,),

@@ -59,13 +59,21 @@
 #undef KEPT
 #undef NAME
 #undef TARGET
+#if defined(__GNUC__) && __GNUC__ >= 11
+#define HAND 1
+#define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#include <immintrin.h>
+#include "norm_bf16.h"
+#undef TARGET
+#endif
 #endif
 
 typedef struct {
     void (*moments)(const void *, int64_t, int64_t, int64_t, int64_t, float *);
-    void (*sums)(const void *, const void *, const void *, int64_t, int64_t, int64_t, int64_t, const float *, float *);
+    void (*sums)(const void *, const void *, const void *, int64_t, int64_t, int64_t, int64_t, const float *,
+                 const float *, const float *, float *);
     void (*apply)(const void *, const void *, int64_t, int64_t, int64_t, const float *, const float *, int, void *);
-    void (*back)(const void *, const void *, const void *, int64_t, int64_t, int64_t, const float *, const float *,
+    void (*back)(const void *, const void *, const void *, int64_t, int64_t, int64_t, const float *const *, const float *,
                  const float *, void *, void *);
 } Passes;
 
@@ -75,11 +83,19 @@ static const Passes PLAIN[2] = {{moments_float_plain, sums_float_plain, apply_fl
 static const Passes AVX512[2] = {{moments_float_avx512, sums_float_avx512, apply_float_avx512, back_float_avx512},
                                  {moments_bf16_avx512, sums_bf16_avx512, apply_bf16_avx512, back_bf16_avx512}};
 #endif
+#if defined(HAND)
+static const Passes BY_HAND = {moments_bf16_hand, sums_bf16_hand, apply_bf16_hand, back_bf16_hand};
+#endif
 
 /* Of bfloat16 (`half` 1) or float32 (0), by the widest instructions that there are and `level` allows. */
 static const Passes *passes(int half, int level) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+#if defined(HAND)
+    if (half && level >= 3 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return &BY_HAND;
+#endif
     if (level >= 2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq"))
         return &AVX512[half];
@@ -107,13 +123,15 @@ void norm_apply(int half, int level, const void *x, const void *added, int64_t c
 }
 
 void norm_sums(int half, int level, const void *gradient, const void *x, const void *y, int64_t rows, int64_t channels,
-               int64_t first, int64_t last, const float *mean, float *partial) {
-    passes(half, level)->sums(gradient, x, y, rows, channels, first, last, mean, partial);
+               int64_t first, int64_t last, const float *mean, const float *scale, const float *shift, float *partial) {
+    passes(half, level)->sums(gradient, x, y, rows, channels, first, last, mean, scale, shift, partial);
 }
 
 void norm_back(int half, int level, const void *gradient, const void *x, const void *y, int64_t channels, int64_t first,
-               int64_t last, const float *one, const float *two, const float *three, void *to_x, void *to_added) {
-    passes(half, level)->back(gradient, x, y, channels, first, last, one, two, three, to_x, to_added);
+               int64_t last, const float *one, const float *two, const float *three, const float *scale,
+               const float *shift, void *to_x, void *to_added) {
+    const float *known[3] = {one, two, three};
+    passes(half, level)->back(gradient, x, y, channels, first, last, known, scale, shift, to_x, to_added);
 }
 
 static double rows_of(int64_t slab, int64_t rows) {

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sightword.towers.native.library import current, shared
 
-WIDEST = 2  # instructions: 0 plain C, 2 AVX-512, as far as the processor has them
+WIDEST = 3  # instructions: 0 plain C, 2 AVX-512, 3 with its bfloat16, as far as the processor has them
 _SLAB = 256  # rows, of norm.h
 _WORTH_A_THREAD = 2**16  # numbers
 
@@ -34,7 +34,7 @@ def normalise(
         rectified: False leaves the ReLU out.
 
     Returns:
-        the answer, in x's format; (2, channels): mean, and inverse of the deviation.
+        the answer, in x's format; (4, channels): mean, inverse of the deviation, scale and shift.
     """
     functions, half, rows, channels = _of(x)
     partial = torch.empty(-(-rows // _SLAB), 2, channels)
@@ -53,19 +53,26 @@ def normalise(
     ends = mean, inverse, scale, shift, *counted, momentum
     functions.norm_join(_at(partial), rows, channels, eps, _at(weight), _at(bias), *ends)
     shared(apply, len(partial), x.numel() // _WORTH_A_THREAD)
-    return out, known[:2]
+    return out, known
 
 
 def gradient(
-    sent: Tensor, x: Tensor, out: Tensor | None, known: Tensor, weight: Tensor | None, both: bool
+    sent: Tensor,
+    x: Tensor,
+    out: Tensor | None,
+    known: Tensor,
+    weight: Tensor | None,
+    both: bool,
+    rectified: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """What `normalise` sends back.
 
     Args:
         sent: the gradient of its answer, in x's format.
-        out: its answer where there is a ReLU, else None.
-        known: mean and inverse, as it returned them.
+        out: its answer where there is a ReLU and something was added, else None: x tells what it was.
+        known: as it returned it.
         both: whether there was something `added`.
+        rectified: whether there was a ReLU.
 
     Returns:
         the gradients of x, of `added` (None where a ReLU is missing: it is `sent`), of weight and of bias.
@@ -73,15 +80,17 @@ def gradient(
     functions, half, rows, channels = _of(x)
     partial, ends = torch.empty(-(-rows // _SLAB), 2, channels), torch.empty(5, channels)
     to_x, to_added = torch.empty_like(x), torch.empty_like(x) if both and out is not None else None
-    mean, inverse = _rows(known)
+    mean, inverse, *let = _rows(known)
+    scale, shift = let if rectified and out is None else (None, None)
     one, two, three, to_weight, to_bias = _rows(ends)
 
     def sums(first: int, last: int) -> None:
-        args = rows, channels, first, last, mean, _at(partial)
+        args = rows, channels, first, last, mean, scale, shift, _at(partial)
         functions.norm_sums(half, WIDEST, _at(sent), _at(x), _at(out), *args)
 
     def back(first: int, last: int) -> None:
-        args = channels, first * _SLAB, min(rows, last * _SLAB), one, two, three, _at(to_x), _at(to_added)
+        ends = channels, first * _SLAB, min(rows, last * _SLAB), one, two, three
+        args = *ends, scale, shift, _at(to_x), _at(to_added)
         functions.norm_back(half, WIDEST, _at(sent), _at(x), _at(out), *args)
 
     shared(sums, len(partial), x.numel() // _WORTH_A_THREAD)

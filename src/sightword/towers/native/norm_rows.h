@@ -19,12 +19,17 @@ TARGET static inline void NAME(slab_moments)(const NUMBER *x, int64_t rows, int6
     CHANNELS(width) squares[l] = more[l];
 }
 
-/* Sums of the gradient behind the activation, and of its product with what was normalised, less its mean. */
+/* Sums of the gradient behind the activation, and of its product with what was normalised, less its mean.
+
+   The activation let through what is not zero in its answer y, or where that was not kept, x * scale + shift above
+   zero; without either there was none. */
 TARGET static inline void NAME(slab_sums)(const NUMBER *gradient, const NUMBER *x, const NUMBER *y, int64_t rows,
-                                          int64_t channels, int64_t width, const float *mean, float *plain,
-                                          float *product) {
-    float one[BLOCK] = {0}, two[BLOCK] = {0}, middle[BLOCK];
+                                          int64_t channels, int64_t width, const float *mean, const float *scale,
+                                          const float *shift, float *plain, float *product) {
+    float one[BLOCK] = {0}, two[BLOCK] = {0}, middle[BLOCK], times[BLOCK], plus[BLOCK];
     CHANNELS(width) middle[l] = mean[l];
+    CHANNELS(width) times[l] = scale ? scale[l] : 0;
+    CHANNELS(width) plus[l] = scale ? shift[l] : 1;
     for (int64_t r = 0; r < rows; r++) {
         const NUMBER *restrict g = gradient + r * channels, *restrict from = x + r * channels;
         if (y) {
@@ -36,7 +41,7 @@ TARGET static inline void NAME(slab_sums)(const NUMBER *gradient, const NUMBER *
             }
         } else {
             CHANNELS(width) {
-                float sent = UP(g[l]);
+                float value = UP(from[l]) * times[l] + plus[l], sent = value > 0 ? UP(g[l]) : 0;
                 one[l] += sent;
                 two[l] += sent * (UP(from[l]) - middle[l]);
             }
@@ -60,17 +65,20 @@ TARGET static void NAME(moments)(const void *data, int64_t rows, int64_t channel
 }
 
 TARGET static void NAME(sums)(const void *gradient, const void *data, const void *out, int64_t rows, int64_t channels,
-                              int64_t first, int64_t last, const float *mean, float *partial) {
+                              int64_t first, int64_t last, const float *mean, const float *scale, const float *shift,
+                              float *partial) {
     const NUMBER *g = gradient, *x = data, *y = out;
     for (int64_t slab = first; slab < last; slab++) {
         int64_t from = slab * SLAB, count = rows - from < SLAB ? rows - from : SLAB, c = 0;
         float *plain = partial + 2 * slab * channels, *product = plain + channels;
         for (; c < channels; c += BLOCK) {
             int64_t at = from * channels + c;
+            const float *by = scale ? scale + c : 0, *up = scale ? shift + c : 0;
             if (c + BLOCK <= channels)
-                NAME(slab_sums)(g + at, x + at, y ? y + at : 0, count, channels, BLOCK, mean + c, plain + c, product + c);
+                NAME(slab_sums)(g + at, x + at, y ? y + at : 0, count, channels, BLOCK, mean + c, by, up, plain + c,
+                                product + c);
             else
-                NAME(slab_sums)(g + at, x + at, y ? y + at : 0, count, channels, channels - c, mean + c, plain + c,
+                NAME(slab_sums)(g + at, x + at, y ? y + at : 0, count, channels, channels - c, mean + c, by, up, plain + c,
                                 product + c);
         }
     }
@@ -101,8 +109,11 @@ TARGET static inline void NAME(block_apply)(const NUMBER *restrict x, const NUMB
 /* `back` of a block of channels. */
 TARGET static inline void NAME(block_back)(const NUMBER *restrict g, const NUMBER *restrict x, const NUMBER *restrict y,
                                            int64_t rows, int64_t channels, int64_t width, const float *const *known,
-                                           NUMBER *restrict dx, NUMBER *restrict more) {
-    float one[BLOCK], two[BLOCK], three[BLOCK];
+                                           const float *scale, const float *shift, NUMBER *restrict dx,
+                                           NUMBER *restrict more) {
+    float one[BLOCK], two[BLOCK], three[BLOCK], times[BLOCK], plus[BLOCK];
+    CHANNELS(width) times[l] = scale ? scale[l] : 0;
+    CHANNELS(width) plus[l] = scale ? shift[l] : 1;
     CHANNELS(width) one[l] = known[0][l];
     CHANNELS(width) two[l] = known[1][l];
     CHANNELS(width) three[l] = known[2][l];
@@ -115,7 +126,10 @@ TARGET static inline void NAME(block_back)(const NUMBER *restrict g, const NUMBE
             }
             y += channels;
         } else
-            CHANNELS(width) dx[l] = DOWN(UP(g[l]) * one[l] + (UP(x[l]) * two[l] + three[l]));
+            CHANNELS(width) {
+                float value = UP(x[l]) * times[l] + plus[l], sent = value > 0 ? UP(g[l]) : 0;
+                dx[l] = DOWN(sent * one[l] + (UP(x[l]) * two[l] + three[l]));
+            }
     }
 }
 
@@ -137,19 +151,20 @@ TARGET static void NAME(apply)(const void *data, const void *added, int64_t chan
 
 /* to_x = gradient behind the activation * one + x * two + three; `to_added` is that gradient itself. */
 TARGET static void NAME(back)(const void *gradient, const void *data, const void *out, int64_t channels, int64_t first,
-                              int64_t last, const float *one, const float *two, const float *three, void *to_x,
-                              void *to_added) {
+                              int64_t last, const float *const *known, const float *scale, const float *shift,
+                              void *to_x, void *to_added) {
     const NUMBER *g = gradient, *x = data, *y = out;
     NUMBER *dx = to_x, *more = to_added;
     for (int64_t c = 0; c < channels; c += BLOCK) {
         int64_t at = first * channels + c, left = channels - c;
-        const float *known[3] = {one + c, two + c, three + c};
+        const float *own[3] = {known[0] + c, known[1] + c, known[2] + c};
+        const float *by = scale ? scale + c : 0, *up = scale ? shift + c : 0;
         const NUMBER *answer = y ? y + at : 0;
         NUMBER *other = more ? more + at : 0;
         if (left >= BLOCK)
-            NAME(block_back)(g + at, x + at, answer, last - first, channels, BLOCK, known, dx + at, other);
+            NAME(block_back)(g + at, x + at, answer, last - first, channels, BLOCK, own, by, up, dx + at, other);
         else
-            NAME(block_back)(g + at, x + at, answer, last - first, channels, left, known, dx + at, other);
+            NAME(block_back)(g + at, x + at, answer, last - first, channels, left, own, by, up, dx + at, other);
     }
 }
 
