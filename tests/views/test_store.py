@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sightword.errors import BadSample
 from sightword.views.named import strong
+from sightword.views.native.library import current
 from sightword.views.pipeline import make_views
 from sightword.views.store import MIB, DecodedStore
 
@@ -31,15 +32,19 @@ def filled(data: list[bytes], budget: float = 64.0) -> DecodedStore:
     return store
 
 
-def test_pictures_of_one_size_come_as_one_tensor() -> None:
+@pytest.mark.parametrize("native", ["0", "1"])
+def test_pictures_of_one_size_come_as_one_tensor_unless_the_kernel_takes_them_from_where_they_lie(
+    native: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTWORD_NATIVE", native)
     store = filled(files([(20, 30)] * 700))  # more than one chunk
     ids = np.array([699, 0, 3, 3])
     images = store.gather(ids)
-    assert isinstance(images, torch.Tensor)
+    assert isinstance(images, list if current() is not None else torch.Tensor)
     assert len(store) == 700
     assert store.mib == pytest.approx(700 * 1800 / MIB)
     for image, i in zip(images, ids.tolist(), strict=True):
-        assert np.array_equal(image.numpy(), photo(20, 30, i))
+        assert np.array_equal(np.asarray(image), photo(20, 30, i))
 
 
 def test_pictures_of_many_sizes_come_as_a_list() -> None:

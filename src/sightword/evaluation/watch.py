@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from sightword.errors import BadSample
 from sightword.evaluation.benchmarks import Benchmark, open_benchmark
-from sightword.evaluation.features import Encoder, FeatureStore
+from sightword.evaluation.features import Encoder, FeatureStore, picture_of
+from sightword.evaluation.labelled import LabelledSet, Picture
 from sightword.evaluation.measures import headline
 from sightword.evaluation.retrieval import Retrieval
 from sightword.evaluation.scoring import all_measured
 from sightword.evaluation.zeroshot import ZeroShot
+from sightword.views.store import Pixels
+
+_KEPT = 256 * 2**20  # bytes of a set's pictures, at most
 
 
 @cache
 def _opened(where: str) -> Benchmark:
-    return open_benchmark(where)
+    benchmark = open_benchmark(where)
+    return replace(benchmark, tests=tuple(_remembered(test) for test in benchmark.tests))
+
+
+def _remembered(test: LabelledSet) -> LabelledSet:
+    """The same pictures, the first of them kept decoded: they are looked at again and again."""
+    kept, room = dict[int, Pixels](), [_KEPT]
+
+    def read(i: int) -> Picture:
+        if i in kept:
+            return kept[i]
+        found = picture_of(test, i)
+        if isinstance(found, BadSample):
+            raise found
+        room[0] -= found.nbytes
+        if room[0] > 0:
+            kept[i] = found
+        return found
+
+    return replace(test, read=read)
 
 
 def zeroshot(model: Encoder, on: Sequence[str] = ("demo",)) -> list[dict[str, Any]]:

@@ -60,8 +60,12 @@ class ImageTower(nn.Module, ABC):
 
     def normalise(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Bytes to zero mean and unit deviation by the mean and deviation of the configuration."""
-        scale = (1 / (255 * self.std)).view(3, 1, 1)
-        return images * scale - (self.mean / self.std).view(3, 1, 1)
+        scale, shift = self.normalisation()
+        return images * scale.view(3, 1, 1) - shift.view(3, 1, 1)
+
+    def normalisation(self) -> tuple[Float[Tensor, 3], Float[Tensor, 3]]:
+        """What bytes of each channel are multiplied by, and what is then subtracted."""
+        return 1 / (255 * self.std), self.mean / self.std
 
 
 class TextTower(nn.Module, ABC):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import BFloat16, Float, Float32
+from jaxtyping import BFloat16, Float, Float32, UInt8
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
@@ -18,23 +18,41 @@ _SMALL = 7  # the same for the gradient of weights as one product, where the pro
 _FEW = 256  # numbers that a kernel sees at a place, at most, to be written out as rows
 
 
-def convolved(conv: nn.Conv2d, x: Float[Tensor, "b c h w"], pooled: int = 1) -> Float[Tensor, "b out h2 w2"]:
+class Pictures(NamedTuple):
+    """Pictures that are still to be normalised: bytes times `scale`, less `shift`."""
+
+    bytes: UInt8[Tensor, "b c h w"]
+    scale: Float[Tensor, " c"]
+    shift: Float[Tensor, " c"]
+
+    def normalised(self) -> Float[Tensor, "b c h w"]:
+        """With channels last."""
+        scale, shift = self.scale[:, None, None], self.shift[:, None, None]
+        return (self.bytes * scale - shift).contiguous(memory_format=torch.channels_last)
+
+
+def convolved(
+    conv: nn.Conv2d, x: Float[Tensor, "b c h w"] | Pictures, pooled: int = 1
+) -> Float[Tensor, "b out h2 w2"]:
     """`conv(x)`, or `conv(avg_pool2d(x, pooled))` of a 1x1 convolution that does not stride.
 
     oneDNN's convolutions in bfloat16 work along a map's rows and idle where those are short; most of all the
     gradient of weights, which takes up to ten times as long as the other two products of a step. On
     processors with AMX kernels of our own work along the batch instead: on maps of at most 8 places to a
     side for all three, on larger ones for the weights alone. Elsewhere the gradient of weights is a matrix
-    product where maps are small. A mean before the convolution becomes taps of its kernel.
+    product where maps are small. A mean before the convolution becomes taps of its kernel, and small pictures
+    are written out as what the kernel sees.
     """
+    if isinstance(x, Pictures):
+        if _as_rows(conv, x.bytes) and pooled == 1:
+            rows = _patches(conv, x)
+            return _Convolution.apply(rows, _flat(conv.weight, rows.shape[1]), (1, 1), (0, 0), True, True)
+        x = x.normalised()
     if not _simple(conv, x):
         return conv(_pooled(x, pooled))
     x, weight = x.to(torch.bfloat16), conv.weight
     assert not isinstance(conv.padding, str), "not simple"
     stride, padding = (conv.stride[0], conv.stride[1]), (conv.padding[0], conv.padding[1])
-    if _as_rows(conv, x):
-        rows = _Patches.apply(x, conv.kernel_size, stride, padding)
-        return _Convolution.apply(rows, _flat(weight, rows.shape[1]), (1, 1), (0, 0), True, True)
     tiled = native.usable(x.shape[0], x.shape[1], conv.out_channels)
     largest = max(_sides(conv, x)) // pooled
     if tiled and largest <= _TINY:
@@ -58,31 +76,38 @@ def _laid(weight: Tensor) -> Tensor:
 
 
 def _simple(conv: nn.Conv2d, x: Tensor) -> bool:
-    """A plain convolution under autocast that is learned: not while somebody counts, compiles or pretends."""
+    """A plain convolution of what is in bfloat16 here, or is cast to it, and lies as our kernels read it."""
+    cast = x.dtype in (torch.bfloat16, torch.float32)
+    return _plain(conv, x) and cast and not isinstance(conv.padding, str) and native.by_rows(x)
+
+
+def _plain(conv: nn.Conv2d, x: Tensor) -> bool:
+    """A convolution that is learned under autocast: not while somebody counts, compiles or pretends."""
     if x.device.type != "cpu" or not (torch.is_grad_enabled() and conv.weight.requires_grad):
+        return False
+    if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") != torch.bfloat16:
         return False
     if type(x) is not Tensor or torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
         return False
-    plain = (
-        conv.bias is None and conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == "zeros"
-    )
-    if not plain or isinstance(conv.padding, str) or not _in_bfloat16(x):
+    plain = conv.bias is None and conv.groups == 1 and conv.dilation == (1, 1)
+    return plain and conv.padding_mode == "zeros" and type(conv.weight) is nn.Parameter
+
+
+def _as_rows(conv: nn.Conv2d, x: UInt8[Tensor, "b c h w"]) -> bool:
+    """Whether pictures of few channels are better written out as what the kernel sees."""
+    if not _plain(conv, x) or isinstance(conv.padding, str) or conv.weight[0].numel() > _FEW:
         return False
-    return native.by_rows(x) and type(conv.weight) is nn.Parameter
+    small = max(_sides(conv, x)) <= 2 * _TINY and x.is_contiguous()
+    return small and native.usable(x.shape[0], native.BLOCK, conv.out_channels)
 
 
-def _in_bfloat16(x: Tensor) -> bool:
-    cast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return cast and x.dtype in (torch.bfloat16, torch.float32)
-
-
-def _as_rows(conv: nn.Conv2d, x: Tensor) -> bool:
-    """Whether the pictures' few channels are better written out as what the kernel sees."""
-    if x.requires_grad or x.shape[1] % native.BLOCK == 0 or conv.weight[0].numel() > _FEW:
-        return False
-    if not x.is_contiguous(memory_format=torch.channels_last):
-        return False
-    return max(_sides(conv, x)) <= 2 * _TINY and native.usable(x.shape[0], native.BLOCK, conv.out_channels)
+def _patches(conv: nn.Conv2d, x: Pictures) -> BFloat16[Tensor, "b columns h2 w2"]:
+    assert not isinstance(conv.padding, str), "asked before"
+    (high, wide), channels = conv.kernel_size, x.bytes.shape[1]
+    columns = -(-high * wide * channels // native.BLOCK) * native.BLOCK
+    stride, padding = (conv.stride[0], conv.stride[1]), (conv.padding[0], conv.padding[1])
+    plan = native.plan(x.bytes, (columns, channels, high, wide), stride, padding)
+    return plan.patches(x.bytes, x.scale.contiguous(), x.shift.contiguous())
 
 
 def _sides(conv: nn.Conv2d, x: Tensor) -> list[int]:
@@ -96,15 +121,6 @@ def _flat(weight: Float32[Tensor, "out c kh kw"], columns: int) -> Float32[Tenso
     """Kernels as rows, the order that `native.patches` writes, with zeros to the end."""
     rows = weight.permute(0, 2, 3, 1).flatten(1)
     return F.pad(rows, (0, columns - rows.shape[1]))[:, :, None, None]
-
-
-class _Patches(torch.autograd.Function):
-    """What kernels see at each place, as channels; nothing is sent back, as pictures are not learned."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
-        columns = -(-kernel[0] * kernel[1] * x.shape[1] // native.BLOCK) * native.BLOCK
-        return native.plan(x, (columns, x.shape[1], *kernel), stride, padding).patches(x)
 
 
 class _Convolution(torch.autograd.Function):

@@ -15,7 +15,7 @@ from sightword.errors import SightwordError
 from sightword.towers.base import ImageTower, followed
 from sightword.towers.batch_norm import BatchNorm2d
 from sightword.towers.blocks import AttentionPool
-from sightword.towers.convolution import convolved
+from sightword.towers.convolution import Pictures, convolved
 from sightword.towers.layer import Layer, economical
 from sightword.words import Encoded, ImageFacts
 
@@ -28,7 +28,7 @@ def norm_for(kind: str, channels: int) -> BatchNorm2d | nn.GroupNorm:
 def normed(
     conv: nn.Conv2d,
     norm: nn.Module,
-    x: Float[Tensor, "b c h w"],
+    x: Float[Tensor, "b c h w"] | Pictures,
     added: Float[Tensor, "b out h2 w2"] | None = None,
     rectified: bool = False,
     pooled: int = 1,
@@ -40,6 +40,7 @@ def normed(
     folded = None if norm.training or torch.is_grad_enabled() else _folded(conv, norm)
     if folded is None and isinstance(norm, BatchNorm2d):
         return norm.followed(convolved(conv, x, pooled), added, rectified)
+    x = x.normalised() if isinstance(x, Pictures) else x
     x = x if pooled == 1 else F.avg_pool2d(x, pooled)
     answer: Tensor = norm(conv(x)) if folded is None else F.conv2d(x, *folded, conv.stride, conv.padding)
     answer = answer if added is None else answer + added
@@ -57,8 +58,8 @@ def _folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
 class InPairs(nn.Sequential):
     """Modules one after another; a convolution, its norm and a ReLU behind them are computed by `normed`."""
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
-        """The last module's answer. Convolutions have no bias, as a norm follows."""
+    def forward(self, x: Float[Tensor, "b c h w"] | Pictures) -> Float[Tensor, "b out h2 w2"]:
+        """The last module's answer. Convolutions have no bias, as a norm follows; one meets `Pictures`."""
         left = list(self)
         while left:
             first, pooled = left.pop(0), 1
@@ -66,11 +67,13 @@ class InPairs(nn.Sequential):
                 assert isinstance(first.kernel_size, int), "a square, see `Basic`"
                 pooled, first = first.kernel_size, left.pop(0)
             if not isinstance(first, nn.Conv2d):
+                assert isinstance(x, Tensor), "pictures meet a convolution"
                 x = first(x)
                 continue
             norm, rectified = left.pop(0), bool(left) and isinstance(left[0], nn.ReLU)
             left = left[1:] if rectified else left
             x = normed(first, norm, x, None, rectified, pooled)
+        assert isinstance(x, Tensor), "pictures meet a convolution"
         return x
 
 
@@ -182,7 +185,7 @@ class ResNet(ImageTower):
     ) -> Encoded:
         """See `ImageTower`; tokens are the last feature map, row by row. Hiding is a `SightwordError`."""
         refuse_hiding(hidden, "a ResNet")
-        x = self.normalise(images).contiguous(memory_format=torch.channels_last)
+        x = Pictures(images, *self.normalisation())
         tokens = self.stages(self.stem(x)).flatten(2).transpose(1, 2)
         return Encoded(pooled=self._pool(tokens), tokens=tokens)
 

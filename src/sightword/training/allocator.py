@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _WISHES = {  # of glibc's malloc.h
     -3: 32 * 2**20,  # M_MMAP_THRESHOLD: as high as it may be; larger blocks come from the system each time
@@ -29,3 +32,20 @@ def keep_memory() -> bool:
     except AttributeError:  # another C library
         return False
     return all(mallopt(what, value) == 1 for what, value in _WISHES.items())
+
+
+@contextmanager
+def large_pages() -> Iterator[None]:
+    """Processes that begin meanwhile ask Linux for memory in pages of 2 MiB, where their user said nothing.
+
+    A step on small pictures takes 3 to 6 % less time. glibc reads the wish at a process's start alone, so a
+    process that runs already cannot have it.
+    """
+    if "GLIBC_TUNABLES" in os.environ or not sys.platform.startswith("linux"):
+        yield
+        return
+    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    try:
+        yield
+    finally:
+        del os.environ["GLIBC_TUNABLES"]

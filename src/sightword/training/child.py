@@ -17,6 +17,7 @@ from threading import Thread
 
 from sightword.config import Config
 from sightword.errors import SightwordError
+from sightword.training.allocator import large_pages
 
 Work = Callable[[Config], None]
 LOG = "log.txt"
@@ -49,7 +50,7 @@ def start(work: Work, config: Config, threads: int = 1, gpu: str = "") -> SpawnP
     process = multiprocessing.get_context("spawn").Process(
         target=_run, args=(work, config, threads, gpu), name=Path(config.out).name
     )
-    with _holding_back(_QUEUES):
+    with _holding_back(_QUEUES), large_pages():
         process.start()
     return process
 

@@ -278,12 +278,15 @@ class Loop:
         self.keeper.look(scores, model.encoders, self.state)
 
     def _as_model(self) -> Model:
-        """The model as it is now, sharing its weights where they lie here in one piece."""
+        """The model as it is now, in the run's precision, sharing its weights where they lie in one piece."""
         session, state = self.session, self.state
         trained = int(state["step"]), int(state["samples"]), state["flops"]
         kept = self.stepper.kept_encoders()
         name, device = self.out.resolve().name, str(session.device)
-        return Model(name, self.config, kept, session.tokenizer, "in-training", trained, device)
+        autocast = self.stepper.autocast
+        return Model(
+            name, self.config, kept, session.tokenizer, "in-training", trained, device, autocast=autocast
+        )
 
     def _save(self, records: Records) -> None:
         self.schedule.saved()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -32,6 +34,8 @@ class Model:
 
     `step`, `samples` and `flops` say how much training is in the weights; `weights_hash` names them.
 
+    `autocast` is the precision in which it encodes; None: that of the weights.
+
     Of weights from elsewhere, `family` says whose they are, and `notes` what was taken for granted; what they
     were trained on, and for how long, nobody here knows.
     """
@@ -47,8 +51,10 @@ class Model:
         device: str = "auto",
         family: str = "",
         notes: tuple[str, ...] = (),
+        autocast: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.name = name
+        self.autocast = nullcontext() if autocast is None else autocast
         self.family, self.notes = family, notes
         self.config = config
         self.tokenizer = tokenizer
@@ -72,8 +78,9 @@ class Model:
         self.encoders.eval()
         rows = []
         for piece in images.split(_ROWS):
-            pooled = self.encoders.towers["image"](piece.to(self.device)).pooled
-            rows.append((self._joint().embed_image(pooled) if project else pooled).float().cpu())
+            with self.autocast:
+                pooled = self.encoders.towers["image"](piece.to(self.device)).pooled
+                rows.append((self._joint().embed_image(pooled) if project else pooled).float().cpu())
         return torch.cat(rows)
 
     @torch.no_grad()
@@ -81,7 +88,8 @@ class Model:
         """The tower's own features in the joint space, as `encode_image` with `project` gives them."""
         self.encoders.eval()
         joint = self._joint()
-        parts = [joint.embed_image(part.to(self.device)).float().cpu() for part in pooled.split(_ROWS)]
+        with self.autocast:
+            parts = [joint.embed_image(part.to(self.device)).float().cpu() for part in pooled.split(_ROWS)]
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -92,8 +100,9 @@ class Model:
         rows = [torch.zeros(0, self.config.model.embed)]
         for start in range(0, len(texts), _ROWS):
             words = self.tokenizer(list(texts[start : start + _ROWS]))
-            pooled = self.encoders.towers["text"](words.to(self.device)).pooled
-            rows.append(joint.embed_text(pooled).float().cpu())
+            with self.autocast:
+                pooled = self.encoders.towers["text"](words.to(self.device)).pooled
+                rows.append(joint.embed_text(pooled).float().cpu())
         return torch.cat(rows)
 
     def _joint(self) -> JointSpace:

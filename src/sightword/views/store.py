@@ -16,6 +16,7 @@ from torch import Tensor
 from sightword.errors import BadSample
 from sightword.views.decode import decode
 from sightword.views.geometry import Pictures
+from sightword.views.native.library import current
 
 log = logging.getLogger(__name__)
 Pixels: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
@@ -90,7 +91,10 @@ class DecodedStore:
         return self._pixels.is_shared()
 
     def gather(self, ids: Int[np.ndarray, " b"]) -> Pictures:
-        """These samples' pictures: one tensor (b, h, w, 3) when all have one size, else a list of arrays.
+        """These samples' pictures, views of the store's memory.
+
+        Without the native kernel, which takes them from wherever they lie, those of one size are gathered in
+        one tensor (b, h, w, 3), whose views are made faster.
 
         Raises:
             BadSample: one of them could not be read when the store was filled.
@@ -98,7 +102,10 @@ class DecodedStore:
         for sample in self.bad.keys() & set(ids.tolist()):
             raise BadSample(*self.bad[sample])
         if self._stacked is not None:
-            return self._stacked[torch.from_numpy(ids)]
+            if current() is None:
+                return self._stacked[torch.from_numpy(ids)]
+            pictures: UInt8[np.ndarray, "m h w 3"] = self._stacked.numpy()
+            return [pictures[sample] for sample in ids.tolist()]
         return [self._picture(sample) for sample in ids.tolist()]
 
     def _picture(self, sample: int) -> Pixels:

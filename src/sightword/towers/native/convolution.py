@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import BFloat16, Float32
+from jaxtyping import BFloat16, Float32, UInt8
 from torch import Tensor
 
 from sightword.towers.native.library import current, shared
@@ -83,16 +83,22 @@ class Plan:
         shared(blocks, out // BLOCK * (channels // BLOCK), self.work)
         return answer.permute(0, 3, 1, 2)
 
-    def patches(self, x: BFloat16[Tensor, "b c h w"]) -> BFloat16[Tensor, "b out h2 w2"]:
-        """What the kernel sees at each place, row by row, with zeros up to `out` numbers; channels last."""
+    def patches(
+        self, x: UInt8[Tensor, "b c h w"], scale: Float32[Tensor, " c"], shift: Float32[Tensor, " c"]
+    ) -> BFloat16[Tensor, "b out h2 w2"]:
+        """What the kernel sees of `x * scale - shift` at each place, row by row, zeros up to `out` numbers.
+
+        Each number is rounded once. Around a picture there are zeros. x lies as it is written here.
+        """
         b, columns, high, wide = self.made
         answer = torch.empty(high, wide, b, columns, dtype=torch.bfloat16)
-        pointers = x.data_ptr(), answer.data_ptr()
+        pointers = x.data_ptr(), scale.data_ptr(), shift.data_ptr()
+        to = answer.data_ptr()
 
-        def places(first: int, last: int) -> None:
-            self.functions.convolution_patches(self.shape, pointers[0], first, last, pointers[1])
+        def pictures(first: int, last: int) -> None:
+            _done(self.functions.convolution_patches(self.shape, *pointers, first, last, to))
 
-        shared(places, high * wide, answer.numel() // 2**16)
+        shared(pictures, b, answer.numel() // 2**16)
         return answer.permute(2, 3, 0, 1)
 
     def _apply(self, given: Tensor, weight: Tensor, to: Tensor, places: int, back: bool) -> None:

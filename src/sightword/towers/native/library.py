@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 3  # of norm.h
+VERSION = 4  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES: dict[
     str, tuple[Any, ...]
@@ -30,7 +30,7 @@ _SIGNATURES: dict[
     "convolution_pack": (None, _P, _N, _N, _N, _I, _P),
     "convolution_apply": (_I, _P, _I, _P, _P, _N, _N, _P),
     "convolution_weigh": (_I, _P, _P, _P, _N, _N, _P),
-    "convolution_patches": (None, _P, _P, _N, _N, _P),
+    "convolution_patches": (_I, _P, _P, _P, _P, _N, _N, _P),
 }
 
 

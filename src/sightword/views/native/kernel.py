@@ -207,7 +207,7 @@ def _addresses(images: Tensor | Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[in
     if isinstance(images, Tensor):
         step = images[0].numel() if len(images) else 0
         return [images.data_ptr() + i * step for i in range(len(images))]
-    return [image.ctypes.data for image in images]
+    return [image.__array_interface__["data"][0] for image in images]
 
 
 def _in_slices(work: Callable[[int, int], None], count: int, threads: int) -> None:
