@@ -25,7 +25,7 @@ demo: $(READY) ## train clip and clip + simclr on the embedded pictures, compare
 	@echo "The page: $(CURDIR)/runs/demo/report.html"
 
 test: $(READY) ## run the tests
-	@$(TEST_THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(TEST_THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## lint, formatting, types, and which room may import which
 	@$(BIN)/ruff check .

@@ -1,10 +1,10 @@
 """Annotations of the package, checked at run time as jaxtyping's own decorator does, in less time.
 
 jaxtyping's import hook puts `jaxtyping.jaxtyped` on every function and hands it beartype. That decorator
-binds the arguments of every call and checks them twice, whether a shape is among them or not, and it compiles two
-functions for each that is imported and for each closure that is made. Here the checks of a function are made
-when it is first called, once for all closures of one text, and only where an annotation tells a shape does a
-call open a scope of axes.
+binds the arguments of every call and checks them twice, whether a shape is among them or not, and it compiles
+two functions for each that is imported and for each closure that is made. Here the checks of a function are
+made when it is first called, once for all closures of one text, and only where an annotation tells a shape
+does a call open a scope of axes.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ def _axes() -> str:
 def _checks(fn: AnyFunction, typechecker: AnyFunction) -> Checks:
     hints = {name: _hint(fn, hint) for name, hint in fn.__annotations__.items()}
     shapes = [shape for hint in hints.values() for shape in _shapes(hint)]
-    answer = {"answer": hints.pop("return", Any)}
+    answer = {"return": hints.pop("return", Any)}
     return Checks(
         asked=typechecker(_empty(fn, inspect.signature(fn), hints)),
-        answered=typechecker(_empty(fn, inspect.signature(lambda answer: answer), answer)),
+        answered=typechecker(_empty(fn, inspect.signature(lambda answer: answer), answer, "return answer")),
         shapes=bool(shapes),
         computed=any("{" in shape.dim_str for shape in shapes),
     )
@@ -150,15 +150,17 @@ class _Spelt:
         return self.place
 
 
-def _empty(fn: AnyFunction, signature: inspect.Signature, hints: dict[str, Any]) -> AnyFunction:
-    """A function of the same name and parameters that does nothing."""
+def _empty(
+    fn: AnyFunction, signature: inspect.Signature, hints: dict[str, Any], body: str = "pass"
+) -> AnyFunction:
+    """A function of the same name that does next to nothing."""
     parameters, scope = [], {}
     for name, parameter in signature.parameters.items():
         default = parameter.default
         if default is not inspect.Parameter.empty:
             scope[f"default_{name}"], default = default, _Spelt(f"default_{name}")
         parameters.append(parameter.replace(annotation=inspect.Parameter.empty, default=default))
-    exec(f"def empty{inspect.Signature(parameters)}: pass", scope)
+    exec(f"def empty{inspect.Signature(parameters)}: {body}", scope)
     empty: Any = scope["empty"]
     empty.__name__, empty.__qualname__, empty.__module__ = fn.__name__, fn.__qualname__, fn.__module__
     empty.__annotations__ = hints

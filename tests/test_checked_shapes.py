@@ -19,7 +19,7 @@ TEXT = """
 from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 import jaxtyping
 from jaxtyping import Float
 from torch import Tensor
@@ -61,6 +61,10 @@ def adder(by: int) -> Callable[[int], int]:
     def add(to: int) -> int:
         return to + by
     return add
+
+def refuse(why: str, really: bool = True) -> NoReturn:
+    if really:
+        raise LookupError(why)
 
 def count(to: int) -> Iterator[int]:
     yield from range(to)
@@ -146,6 +150,13 @@ def test_every_closure_is_checked_and_keeps_what_it_holds(module: ModuleType) ->
             module.adder(by)("3")
     with pytest.raises(Violation):
         module.adder("1")
+
+
+def test_what_never_answers_may_not(module: ModuleType) -> None:
+    with pytest.raises(LookupError):
+        module.refuse("no")
+    with pytest.raises(Violation):
+        module.refuse("no", really=False)
 
 
 def test_a_generator_is_asked_when_it_is_called(module: ModuleType) -> None:
