@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-# Kernels that run beside other test processes are fastest with one thread each.
-TEST_THREADS := OMP_NUM_THREADS=1
+# Kernels that run beside other test processes are fastest with one thread each. Bytecode is written even where
+# the environment says otherwise: every process that a test starts would compile the package again.
+TEST_WITH := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench clean setup
@@ -25,7 +26,7 @@ demo: $(READY) ## train clip and clip + simclr on the embedded pictures, compare
 	@echo "The page: $(CURDIR)/runs/demo/report.html"
 
 test: $(READY) ## run the tests
-	@$(TEST_THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(TEST_WITH) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## lint, formatting, types, and which room may import which
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Shared by every test: one thread, so that small tensors are fast and numbers repeat; a cache of its own."""
+"""Shared by every test: checked annotations, a cache of its own, and one thread, that numbers may repeat."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import checked_shapes
 import pytest
 import torch
+
+checked_shapes.install("sightword")  # before any module of tests imports it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test come first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch.multiprocessing as mp
 
-PRELOADED = ["sightword.training.loop", "sightword.training.together.parallel"]
+# The first optimizer that a process makes imports `torch._dynamo`, which takes a second.
+PRELOADED = ["torch._dynamo", "sightword.training.loop", "sightword.training.together.parallel"]
 
 
 def start(worker: Callable[..., None], args: tuple[Any, ...], ranks: int, join: bool = True) -> Any:

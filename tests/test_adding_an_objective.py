@@ -57,6 +57,7 @@ def test_the_listing_shows_objective_and_recipe(ideas: Path) -> None:
     assert re.search(r"^  clip-barlow-twins-demo +- +CLIP \+ Barlow Twins", listing, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_its_own_test_and_the_contract_for_every_objective_pass(ideas: Path) -> None:
     own, contracts = ideas / "tests" / "test_barlow_twins.py", ROOT / "tests" / "contracts"
     command = ("pytest", "-p", "no:cacheprovider", "-k", "barlow", str(own), str(contracts))

@@ -19,6 +19,7 @@ def campaign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     return faults_data
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_no_kind_of_fault_crashes_hangs_or_costs_a_good_sample(campaign: ModuleType, tmp_path: Path) -> None:
     bad, samples, kinds = set[str](), 0, len(campaign.KINDS)

@@ -33,6 +33,7 @@ def records(out: Path, kind: str) -> list[dict[str, Any]]:
     return [one for line in lines if (one := json.loads(line))["kind"] == kind]
 
 
+@pytest.mark.slow
 def test_the_plan_measures_once_and_trains_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     out = small.folder / "planned"
     given = [one for one in command(small.folder, out) if one != "--yes"]

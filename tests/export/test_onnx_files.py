@@ -41,6 +41,7 @@ def _there() -> None:
         pytest.importorskip(name, reason=f"{name} is not installed")
 
 
+@pytest.mark.slow
 def test_every_kind_of_tower_as_onnx_runtime_computes_it(tmp_path: Path) -> None:
     """One process for all: what torch's exporter imports takes seconds."""
     models = {name: model_of(image, text) for name, (image, text) in KINDS.items()}

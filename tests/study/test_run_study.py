@@ -86,6 +86,7 @@ def carrying(study: Study, out: Path, launcher: Launcher | None = None) -> tuple
     return Carrying(study, out, launcher or Here(), said.append), said
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_ends_with_the_same_page_and_repeats_nothing(study: Study, tmp_path: Path) -> None:
     study = replace(study, sizes=(8,))
     whole = carrying(study, tmp_path / "whole")[0]

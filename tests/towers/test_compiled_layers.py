@@ -104,6 +104,7 @@ def plainly(block: Layer) -> Layer:
     return block
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiled_by_the_compiler() -> None:
     mp.spawn(by_the_compiler)

@@ -16,7 +16,7 @@ from sightword.towers import packing, varlen
 from sightword.towers.build import build_text
 from sightword.towers.layer import recompute_blocks
 from sightword.towers.packing import Packing, grouped, pack, without_padding
-from sightword.towers.text import TextTransformer
+from sightword.towers.text import TextTransformer, _Said
 from sightword.words import Encoded, Words
 
 CONFIG = TextTowerConfig(width=24, layers=2, heads=3, context=20, mask_token=True)
@@ -152,12 +152,7 @@ def test_a_tower_without_layers_and_a_compiled_one_pack_nothing() -> None:
         for block in tower.blocks:
             block.compiled = True
         seen = torch.arange(20) < words.lengths[:, None]
-        assert tower._packing(_Rows(seen)) is None
-
-
-class _Rows:
-    def __init__(self, seen: torch.Tensor) -> None:
-        self.seen = seen
+        assert tower._packing(_Said(words.ids, torch.arange(20).expand_as(words.ids), seen)) is None
 
 
 @pytest.mark.parametrize("extra", [0, 3, 20])

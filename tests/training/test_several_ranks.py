@@ -91,6 +91,7 @@ def test_all_objectives_are_tried() -> None:
     assert {name for names, _ in SUMS for name in names} == set(catalogue.names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "parallel"), [(2, "ddp"), (4, "ddp"), (2, "fsdp")])
 def test_they_agree_with_one(
     alone: tuple[Path, list[Config]], tmp_path: Path, ranks: int, parallel: str
