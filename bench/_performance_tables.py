@@ -122,6 +122,26 @@ def objectives(records: Sequence[Record]) -> str:
     return table(heads, lines) + told + machine_line(records, "step of objectives")
 
 
+def demo(records: Sequence[Record]) -> str:
+    """`sightword demo` before and after."""
+    rows = {row["side"]: row for row in rows_of(records, "demo")}
+    if not rows:
+        return _NOT
+    before, now = rows["before"], rows["now"]
+    ratios = [f"{before[what] / now[what]:.2f}" for what in ("seconds", "processor_seconds")]
+    lines = [
+        [side, *(f"{row[what]:.0f}" for what in ("seconds", "processor_seconds", "floor_seconds"))]
+        for side, row in rows.items()
+    ]
+    said = verdict(before["seconds"] / now["seconds"], (2.0, None))[1]
+    told = (
+        f"\n\nTimes as fast: {ratios[0]} by the clock ({said}; wanted 2), {ratios[1]} in processors' seconds. The"
+        " floor is the arithmetic of all runs at the speed of the fastest matrix product that was measured there."
+    )
+    heads = "`sightword demo` || s by the clock | processors' s | floor, s"
+    return table(heads, lines) + told + machine_line(records, "demo")
+
+
 def data(records: Sequence[Record]) -> str:
     """Pictures a second, against the peers' pipelines."""
     rows = rows_of(records, "data")
@@ -257,6 +277,7 @@ def gpu(records: Sequence[Record]) -> str:
 SECTIONS: dict[str, Callable[[Sequence[Record]], str]] = {
     "A step against SLIP's code and open_clip": step,
     "What each objective costs": objectives,
+    "The demo": demo,
     "The data path": data,
     "Contrast over large batches": contrast,
     "Memory of activations": memory,

@@ -23,6 +23,7 @@ MARKS = "performance: written by bench/performance.py --write"
 BENCHMARKS = (
     "step",
     "step of objectives",
+    "demo",
     "data",
     "contrast",
     "recompute",
