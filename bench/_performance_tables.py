@@ -135,8 +135,8 @@ def demo(records: Sequence[Record]) -> str:
     ]
     said = verdict(before["seconds"] / now["seconds"], (2.0, None))[1]
     told = (
-        f"\n\nTimes as fast: {ratios[0]} by the clock ({said}; wanted 2), {ratios[1]} in processors' seconds. The"
-        " floor is the arithmetic of all runs at the speed of the fastest matrix product that was measured there."
+        f"\n\nTimes as fast: {ratios[0]} by the clock ({said}; wanted 2), {ratios[1]} in processors' seconds."
+        " The floor is the arithmetic of all runs at the speed of the fastest matrix product measured there."
     )
     heads = "`sightword demo` || s by the clock | processors' s | floor, s"
     return table(heads, lines) + told + machine_line(records, "demo")
