@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -49,3 +50,14 @@ def large_pages() -> Iterator[None]:
         yield
     finally:
         del os.environ["GLIBC_TUNABLES"]
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """What is there already will stay: Python need not look through it for rubbish at each of many steps."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -12,7 +12,7 @@ from typing import Any
 from sightword.config import Config, load
 from sightword.errors import SharedError
 from sightword.training.alarms import Alarms
-from sightword.training.allocator import keep_memory
+from sightword.training.allocator import keep_memory, unwatched
 from sightword.training.disk import alone_in, write_text
 from sightword.training.effort import EffortMeter
 from sightword.training.feed import Steps
@@ -162,7 +162,7 @@ class Loop:
         """Do all missing steps; returns the name of the signal that asked to stop before the last, or ""."""
         first, total = self.session.start, self.session.total
         bar = Bar(f"train {self.out.name}", total, first, ranks.leads())
-        with Interrupt() as interrupt, bar, self._batches(steps, first, total) as batches:
+        with unwatched(), Interrupt() as interrupt, bar, self._batches(steps, first, total) as batches:
             for step in range(first, total):
                 self.watchdog.beat(step)
                 batch, asked = self._next(batches, interrupt, records)

@@ -1,7 +1,8 @@
 /* The gradient of a convolution's weights, by matrix tiles.
 
    It is a product over pictures: at each place and tap, gradients sent to 32 pictures, turned, times what the tap sees
-   of them. Both maps are packed once, 32 pictures at a time, and every tap reads them where it finds them. */
+   of them, or the other way round: the smaller map is turned. Both are packed once, 32 pictures at a time, and every tap
+   reads them where it finds them. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +61,9 @@ static void see(const Convolution *c, int32_t *found, int32_t *room) {
     }
 }
 
-/* 32 outputs by 32 inputs of every tap: more of their sums, from 32 pictures. */
-TARGET static void add_pictures(const Convolution *c, const int32_t *found, const uint16_t *left, const uint16_t *right,
-                                float *sums) {
+/* 32 outputs by 32 inputs of every tap, or `turned` inputs by outputs: more of their sums, from 32 pictures. */
+TARGET static void add_pictures(const Convolution *c, const int32_t *found, int turned, const uint16_t *sent,
+                                const uint16_t *x, float *sums) {
     int64_t taps = c->high * c->wide, places = c->out.height * c->out.width;
     int64_t together = taps < TOGETHER ? TOGETHER / taps : 1;
     for (int64_t first = 0; first < places; first += together) {
@@ -72,20 +73,36 @@ TARGET static void add_pictures(const Convolution *c, const int32_t *found, cons
             float *own = sums + tap * 4 * SIDE * SIDE;
             load_sums(own);
             for (int64_t place = first; place < last; place++)
-                if (at[place] >= 0) add_product(left + place * 2 * TILE, ROW, TILE, right + at[place] * 2 * TILE);
+                if (at[place] >= 0 && turned)
+                    add_product(x + at[place] * 2 * TILE, ROW, TILE, sent + place * 2 * TILE);
+                else if (at[place] >= 0)
+                    add_product(sent + place * 2 * TILE, ROW, TILE, x + at[place] * 2 * TILE);
             store_sums(own);
         }
     }
 }
 
+/* 16 outputs by 16 inputs of a tap, or inputs by outputs, to where they belong. */
+TARGET static void unpack_tile(const float *sums, int turned, int64_t apart, float *to) {
+    __m512i rows[SIDE];
+    float other[SIDE * SIDE] __attribute__((aligned(64)));
+    if (turned) {
+        for (int64_t r = 0; r < SIDE; r++) rows[r] = _mm512_load_si512(sums + r * SIDE);
+        turn(rows, (uint16_t *)other);
+        sums = other;
+    }
+    for (int64_t r = 0; r < SIDE; r++) _mm512_storeu_ps(to + r * apart, _mm512_load_ps(sums + r * SIDE));
+}
+
 /* The sums of 32 outputs by 32 inputs to out x taps x in. */
-static void unpack(const Convolution *c, const float *sums, int64_t output, int64_t input, float *to) {
-    int64_t taps = c->high * c->wide;
-    for (int64_t tap = 0; tap < taps; tap++, sums += 4 * SIDE * SIDE)
-        for (int64_t r = 0; r < WIDE; r++)
-            for (int64_t half = 0; half < 2; half++)
-                memcpy(to + ((output + r) * taps + tap) * c->in.channels + input + half * SIDE,
-                       sums + (r / SIDE * 2 + half) * SIDE * SIDE + r % SIDE * SIDE, SIDE * sizeof *sums);
+static void unpack(const Convolution *c, const float *sums, int turned, int64_t output, int64_t input, float *to) {
+    int64_t taps = c->high * c->wide, apart = taps * c->in.channels;
+    for (int64_t tap = 0; tap < taps; tap++)
+        for (int64_t i = 0; i < 4; i++, sums += SIDE * SIDE) {
+            int64_t down = turned ? i % 2 : i / 2, right = turned ? i / 2 : i % 2;
+            unpack_tile(sums, turned, apart,
+                        to + (output + down * SIDE) * apart + tap * c->in.channels + input + right * SIDE);
+        }
 }
 
 /* Blocks `first` to `last` of the gradient (out x high x wide x in), each of 32 outputs and 32 inputs, those of the
@@ -93,32 +110,33 @@ static void unpack(const Convolution *c, const float *sums, int64_t output, int6
 TARGET int convolution_weigh(const Convolution *c, const uint16_t *sent, const uint16_t *x, int64_t first, int64_t last,
                              float *to) {
     int64_t taps = c->high * c->wide, sent_places = c->out.height * c->out.width, seen_places = c->in.height * c->in.width;
+    int turned = seen_places * c->in.channels < sent_places * c->out.channels;
     int64_t inputs = c->in.channels / WIDE, each = taps * 4 * SIDE * SIDE, blocks = last - first;
-    int64_t left_size = sent_places * c->out.channels * DEEP, right_size = seen_places * c->in.channels * DEEP;
-    uint16_t *left = aligned_alloc(64, (size_t)(left_size + right_size) * sizeof *left), *right = left + left_size;
+    int64_t sent_size = sent_places * c->out.channels * DEEP, seen_size = seen_places * c->in.channels * DEEP;
+    uint16_t *gradients = aligned_alloc(64, (size_t)(sent_size + seen_size) * sizeof *gradients), *maps = gradients + sent_size;
     float *sums = aligned_alloc(64, (size_t)(each * blocks) * sizeof *sums);
     int32_t *found = malloc((size_t)(taps * sent_places + 2 * taps) * sizeof *found);
-    if (left && sums && found) {
+    if (gradients && sums && found) {
         memset(sums, 0, (size_t)(each * blocks) * sizeof *sums);
         see(c, found, found + taps * sent_places);
         use_tiles();
         for (int64_t done = 0; done < c->batch; done += DEEP) {
-            pack_left(&c->out, sent + done * c->out.picture, c->batch - done, left);
-            pack_right(&c->in, x + done * c->in.picture, c->batch - done, right);
+            (turned ? pack_right : pack_left)(&c->out, sent + done * c->out.picture, c->batch - done, gradients);
+            (turned ? pack_left : pack_right)(&c->in, x + done * c->in.picture, c->batch - done, maps);
             WRITTEN;
             for (int64_t n = 0; n < blocks; n++)
-                add_pictures(c, found, left + (first + n) / inputs * sent_places * 2 * TILE,
-                             right + (first + n) % inputs * seen_places * 2 * TILE, sums + n * each);
+                add_pictures(c, found, turned, gradients + (first + n) / inputs * sent_places * 2 * TILE,
+                             maps + (first + n) % inputs * seen_places * 2 * TILE, sums + n * each);
         }
         WRITTEN;
         release_tiles();
         for (int64_t n = 0; n < blocks; n++)
-            unpack(c, sums + n * each, (first + n) / inputs * WIDE, (first + n) % inputs * WIDE, to);
+            unpack(c, sums + n * each, turned, (first + n) / inputs * WIDE, (first + n) % inputs * WIDE, to);
     }
-    int failed = !left || !sums || !found;
+    int failed = !gradients || !sums || !found;
     free(found);
     free(sums);
-    free(left);
+    free(gradients);
     return failed ? -1 : 0;
 }
 
