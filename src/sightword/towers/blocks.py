@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sightword.config import Activation
 from sightword.towers import varlen
 from sightword.towers.layer import Layer, economical
+from sightword.towers.layer_norm import normed
 from sightword.towers.linear import applied, perceptron
 from sightword.towers.native.linear import ACTIVATIONS
 from sightword.towers.packing import Packing
@@ -170,8 +171,8 @@ class Block(Layer):
         """
         assert packing is None or self.drop_path.p == 0, "paths are dropped by rows, and these are packed"
         one, two = (None, None) if draws is None else draws.unbind(1)
-        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal, packing), one)
-        return x + self.drop_path(self.mlp(self.norm2(x)), two)
+        x = x + self.drop_path(self.attn(normed(self.norm1, x), valid, causal, packing), one)
+        return x + self.drop_path(self.mlp(normed(self.norm2, x)), two)
 
 
 class AttentionPool(nn.Module):

@@ -24,9 +24,9 @@ def projected(
     """`F.linear(x, weight, bias)`.
 
     oneDNN's products in bfloat16 are far from what AMX can do, most of all the gradient of weights, and
-    around them torch rounds weights, spreads biases and sums gradients in passes of their own. Here weights are
-    rounded as they are packed, the bias is added before the sum is rounded, and weights and bias get their
-    gradients in float32, as they are summed.
+    around them torch rounds weights, spreads biases and sums gradients in passes of their own. Here weights
+    are rounded as they are packed, the bias is added before the sum is rounded, and weights and bias get
+    their gradients in float32, as they are summed.
     """
     if not _fits(x, weight, bias):
         return F.linear(x, weight, bias)
@@ -67,7 +67,7 @@ def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Under autocast, where weights are learned: not while somebody counts, compiles or pretends."""
     if x.device.type != "cpu" or not (torch.is_grad_enabled() and weight.requires_grad):
         return False
-    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None or not _in_bfloat16(x):
+    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None or not in_bfloat16(x):
         return False
     given = [weight] if bias is None else [weight, bias]
     if type(x) is not Tensor or any(type(t) not in (Tensor, nn.Parameter) for t in given):
@@ -77,7 +77,8 @@ def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     return native.usable(x.numel() // max(1, x.shape[-1]), weight.shape[1], weight.shape[0])
 
 
-def _in_bfloat16(x: Tensor) -> bool:
+def in_bfloat16(x: Tensor) -> bool:
+    """Whether autocast would have a linear layer take x in bfloat16."""
     cast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return cast and x.dtype in (torch.bfloat16, torch.float32)
 

@@ -32,6 +32,8 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c fil
     "linear_apply": (None, _P, _N, _N),
     "linear_pack_left": (None, _P, _N, _N),
     "linear_weigh": (_I, _P, _N, _N),
+    "layer_norm_apply": (None, _P, _N, _N, _F, _P, _P, _N, _N, _P, _P),
+    "layer_norm_back": (None, _P, _P, _N, _N, _P, _P, _N, _N, _P, _P),
 }
 
 
