@@ -10,8 +10,24 @@ NATIVE = "src/sightword/views/native/"
 TOWERS = "src/sightword/towers/native/"
 SOURCES = ("kernel.c", "axis.c", "jpeg.c", "huffman.c")
 HEADERS = ("kernel.h", "pixels.h", "transpose.h", "huffman.h", "jpeg62.h")
-TOWER_SOURCES = ("norm.c", "convolve.c", "weigh.c", "patches.c")
-TOWER_HEADERS = ("norm.h", "norm_rows.h", "norm_bf16.h", "convolution.h", "tiles.h")
+TOWER_SOURCES = (
+    "norm.c",
+    "convolve.c",
+    "weigh.c",
+    "patches.c",
+    "linear.c",
+    "linear_weigh.c",
+    "layer_norm.c",
+)
+TOWER_HEADERS = (
+    "norm.h",
+    "norm_rows.h",
+    "norm_bf16.h",
+    "convolution.h",
+    "tiles.h",
+    "linear.h",
+    "activation.h",
+)
 
 # Floating point as it is written: the same pixels on every processor, and those of the Python code.
 FLAGS = (

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from sightword.config import Activation
 from sightword.towers import varlen
 from sightword.towers.layer import Layer, economical
+from sightword.towers.layer_norm import normed
+from sightword.towers.linear import applied, perceptron
+from sightword.towers.native.linear import ACTIVATIONS
 from sightword.towers.packing import Packing
 
 
@@ -64,7 +67,7 @@ class Attention(nn.Module):
         packing: Packing | None = None,
     ) -> Float[Tensor, "b n w"]:
         """Mix tokens; see `attend`. With `packing`, x is (1, total, w), and each row's tokens mix."""
-        qkv = self.qkv(x)
+        qkv = applied(self.qkv, x)
         if packing is None:
             mixed = self._mix(qkv, valid, causal)
         elif packing.bounds is None:
@@ -73,7 +76,7 @@ class Attention(nn.Module):
             q, k, v = qkv[0].unflatten(1, (3, self.heads, -1)).unbind(1)
             longest = packing.groups[-1][1]
             mixed = varlen.attend_within(q, k, v, packing.bounds, longest, causal).flatten(1)[None]
-        return self.proj(mixed)
+        return applied(self.proj, mixed)
 
     def _mix(self, qkv: Tensor, valid: Tensor | None, causal: bool) -> Tensor:
         b, n, w = qkv.shape
@@ -104,10 +107,12 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(width, hidden)
         self.act = activation_of(activation)
         self.fc2 = nn.Linear(hidden, width)
+        self._activation = ACTIVATIONS.get(activation)
 
     def forward(self, x: Float[Tensor, "*rows w"]) -> Float[Tensor, "*rows w"]:
         """Each token by itself."""
-        return self.fc2(self.act(self.fc1(x)))
+        fused = perceptron(self.fc1, self._activation, self.fc2, x)
+        return self.fc2(self.act(self.fc1(x))) if fused is None else fused
 
 
 class DropPath(nn.Module):
@@ -166,8 +171,8 @@ class Block(Layer):
         """
         assert packing is None or self.drop_path.p == 0, "paths are dropped by rows, and these are packed"
         one, two = (None, None) if draws is None else draws.unbind(1)
-        x = x + self.drop_path(self.attn(self.norm1(x), valid, causal, packing), one)
-        return x + self.drop_path(self.mlp(self.norm2(x)), two)
+        x = x + self.drop_path(self.attn(normed(self.norm1, x), valid, causal, packing), one)
+        return x + self.drop_path(self.mlp(normed(self.norm2, x)), two)
 
 
 class AttentionPool(nn.Module):
@@ -198,6 +203,6 @@ class AttentionPool(nn.Module):
         """All tokens to one feature."""
         b, n, w = x.shape
         q = self.q(self.probe.expand(b, 1, w)).view(b, 1, self.heads, w // self.heads).transpose(1, 2)
-        k, v = self.kv(x).view(b, n, 2, self.heads, w // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        k, v = applied(self.kv, x).view(b, n, 2, self.heads, w // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         pooled = self.proj(attend(q, k, v).transpose(1, 2).reshape(b, w))
         return pooled + self.mlp(self.norm(pooled))

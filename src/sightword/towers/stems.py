@@ -6,11 +6,11 @@ import math
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from sightword.towers.base import working_dtype
+from sightword.towers.linear import projected
 from sightword.towers.resnet import norm_for
 
 
@@ -53,7 +53,7 @@ class PatchStem(nn.Linear):
         bias = -shift if self.bias is None else self.bias - shift
         dtype = working_dtype(self.weight)
         pixels = cut.to(dtype).unflatten(2, (3, -1)).sub_(centre.to(dtype)[:, None]).flatten(2)
-        return F.linear(pixels, weight.flatten(1), bias)
+        return projected(pixels, weight.flatten(1), bias)
 
 
 class ConvStem(nn.Module):

@@ -106,7 +106,10 @@ class Plan:
         packed = torch.empty(2 * out * channels * high * wide + _LINE, dtype=torch.uint8)
         aligned = -(-packed.data_ptr() // _LINE) * _LINE
         pointers = given.data_ptr(), aligned, to.data_ptr()
-        self.functions.convolution_pack(weight.data_ptr(), high * wide, channels, out, int(back), aligned)
+        ends = 0, channels if back else out
+        self.functions.convolution_pack(
+            weight.data_ptr(), high * wide, channels, out, int(back), *ends, aligned
+        )
 
         def some(first: int, last: int) -> None:
             _done(

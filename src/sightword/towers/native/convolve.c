@@ -27,10 +27,13 @@ int convolution_usable(void) {
 }
 
 /* Weights (out x high x wide x in, float32) as right tiles of the convolution: for each 32 outputs, tap and 32 inputs
-   the tiles of 16 outputs and of the next. Backward in and out change places. */
-TARGET static void pack_forward(const float *weight, int64_t taps, int64_t in, int64_t out, uint16_t *to) {
+   the tiles of 16 outputs and of the next. Backward in and out change places. Those from `first` to `last` of the
+   answer's channels are packed, and lie where they would lie among all. */
+TARGET static void pack_forward(const float *weight, int64_t taps, int64_t in, int64_t first, int64_t last,
+                                uint16_t *to) {
     __m512i rows[SIDE];
-    for (int64_t o = 0; o < out; o += WIDE)
+    to += first * taps * in;
+    for (int64_t o = first; o < last; o += WIDE)
         for (int64_t t = 0; t < taps; t++)
             for (int64_t i = 0; i < in; i += DEEP)
                 for (int64_t half = 0; half < WIDE; half += SIDE, to += TILE) {
@@ -39,8 +42,10 @@ TARGET static void pack_forward(const float *weight, int64_t taps, int64_t in, i
                 }
 }
 
-TARGET static void pack_backward(const float *weight, int64_t taps, int64_t in, int64_t out, uint16_t *to) {
-    for (int64_t i = 0; i < in; i += WIDE)
+TARGET static void pack_backward(const float *weight, int64_t taps, int64_t in, int64_t out, int64_t first, int64_t last,
+                                 uint16_t *to) {
+    to += first * taps * out;
+    for (int64_t i = first; i < last; i += WIDE)
         for (int64_t t = 0; t < taps; t++)
             for (int64_t o = 0; o < out; o += DEEP, to += 2 * TILE)
                 for (int64_t r = 0; r < SIDE; r++) {
@@ -52,8 +57,10 @@ TARGET static void pack_backward(const float *weight, int64_t taps, int64_t in, 
                 }
 }
 
-void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, uint16_t *to) {
-    (back ? pack_backward : pack_forward)(weight, taps, in, out, to);
+void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, int64_t first, int64_t last,
+                      uint16_t *to) {
+    if (back) pack_backward(weight, taps, in, out, first, last, to);
+    else pack_forward(weight, taps, in, first, last, to);
 }
 
 /* 32 rows of 32 sums to where they belong, rounded. */
@@ -106,8 +113,9 @@ int convolution_usable(void) {
     return 0;
 }
 
-void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, uint16_t *to) {
-    (void)weight, (void)taps, (void)in, (void)out, (void)back, (void)to;
+void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, int64_t first, int64_t last,
+                      uint16_t *to) {
+    (void)weight, (void)taps, (void)in, (void)out, (void)back, (void)first, (void)last, (void)to;
 }
 
 int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights, int64_t first,

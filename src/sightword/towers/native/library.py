@@ -15,11 +15,9 @@ from typing import Any
 import torch
 
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 4  # of norm.h
+VERSION = 6  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
-_SIGNATURES: dict[
-    str, tuple[Any, ...]
-] = {  # result, arguments: see norm.c, convolve.c, weigh.c and patches.c
+_SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c files beside
     "norm_moments": (None, _I, _I, _P, _N, _N, _N, _N, _P),
     "norm_apply": (None, _I, _I, _P, _P, _N, _N, _N, _P, _P, _I, _P),
     "norm_sums": (None, _I, _I, _P, _P, _P, _N, _N, _N, _N, _P, _P, _P, _P),
@@ -27,10 +25,15 @@ _SIGNATURES: dict[
     "norm_join": (None, _P, _N, _N, _F, _P, _P, _P, _P, _P, _P, _P, _P, _F),
     "norm_join_back": (None, _P, _N, _N, _P, _P, _P, _P, _P, _P, _P, _P),
     "convolution_usable": (_I,),
-    "convolution_pack": (None, _P, _N, _N, _N, _I, _P),
+    "convolution_pack": (None, _P, _N, _N, _N, _I, _N, _N, _P),
     "convolution_apply": (_I, _P, _I, _P, _P, _N, _N, _P),
     "convolution_weigh": (_I, _P, _P, _P, _N, _N, _P),
     "convolution_patches": (_I, _P, _P, _P, _P, _N, _N, _P),
+    "linear_apply": (None, _P, _N, _N),
+    "linear_pack_left": (None, _P, _N, _N),
+    "linear_weigh": (_I, _P, _N, _N),
+    "layer_norm_apply": (None, _P, _N, _N, _F, _P, _P, _N, _N, _P, _P),
+    "layer_norm_back": (None, _P, _P, _N, _N, _P, _P, _N, _N, _P, _P),
 }
 
 

@@ -1,0 +1,57 @@
+"""Layer norm of float32 rows straight to bfloat16 on a CPU, where a linear layer follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from sightword.towers.linear import in_bfloat16
+from sightword.towers.native import layer_norm as native
+
+
+def normed(norm: nn.LayerNorm, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
+    """`norm(x)`, already rounded to bfloat16 where autocast would round it in the layer that follows.
+
+    Torch's answers in float32 under autocast, and so each layer rounds in a pass of its own, forward and back.
+    """
+    if not _fits(norm, x):
+        answer: Tensor = norm(x)
+        return answer
+    rows = x.contiguous().view(-1, x.shape[-1])
+    answer = _LayerNorm.apply(rows, norm.weight, norm.bias, norm.eps)
+    return answer.view(x.shape)
+
+
+def _fits(norm: nn.LayerNorm, x: Tensor) -> bool:
+    """Under autocast, where something is learned: not while somebody counts, compiles or pretends."""
+    if type(norm) is not nn.LayerNorm or norm._forward_hooks or norm._forward_pre_hooks:
+        return False
+    if x.device.type != "cpu" or not torch.is_grad_enabled() or norm.weight is None or norm.bias is None:
+        return False
+    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None or not in_bfloat16(x):
+        return False
+    if type(x) is not Tensor or x.dtype != torch.float32 or tuple(norm.normalized_shape) != x.shape[-1:]:
+        return False
+    plain = all(type(p) is nn.Parameter and p.dtype == torch.float32 for p in (norm.weight, norm.bias))
+    learned = norm.weight.requires_grad or x.requires_grad
+    return plain and learned and x.numel() > 0 and native.usable(x.shape[-1])
+
+
+class _LayerNorm(torch.autograd.Function):
+    """See `native.normalise` and `native.gradient`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        answer, known = native.normalise(x, weight, bias, eps)
+        ctx.save_for_backward(x, known, weight)
+        return answer
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = native.gradient(sent.contiguous(), *ctx.saved_tensors)
+        return *(g if ctx.needs_input_grad[i] else None for i, g in enumerate(wanted)), None

@@ -1,0 +1,111 @@
+/* Linear layers by matrix tiles: y = x W^T + b, and the gradient that it sends to x.
+
+   A chunk of rows stays in the second cache while weights pass by, 32 outputs at a time and not more inputs at once
+   than the nearest cache holds. The tiles of rows are read where they lie. Sums are float32 and rounded once. */
+
+#include "linear.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11
+
+#include "activation.h"
+#include "tiles.h"
+
+enum { FLOATS = SIDE * SIDE, BLOCK = 4 * FLOATS, MOST = 16 }; /* MOST: blocks of 32 rows in a chunk */
+enum { NEAR = 12 };                                           /* tiles of weights, deep, that stay near */
+enum { FIRST_CACHED = 393216 };                               /* numbers of a chunk */
+
+/* The last block of rows may overlap the one before. */
+static inline int64_t begin_of(const Product *p, int64_t block) {
+    int64_t row = block * WIDE;
+    return row + WIDE <= p->rows ? row : p->rows - WIDE;
+}
+
+/* 32 rows by 32 outputs: more of their sums. What will be needed next is called from afar meanwhile. */
+TARGET static inline void add_deep(const uint16_t *left, int64_t in, const uint16_t *right, int64_t depth,
+                                   const uint16_t *next, int64_t lines) {
+    for (int64_t k = 0; k < depth; k++, left += DEEP, right += 2 * TILE) {
+        for (int64_t i = 0; i < lines; i++, next += DEEP) _mm_prefetch((const char *)next, _MM_HINT_T1);
+        add_product(left, 2 * in, SIDE * in, right);
+    }
+}
+
+/* 32 x 32 numbers that will be read. */
+TARGET static inline void expect(const uint16_t *from, int64_t apart) {
+    for (int64_t r = 0; r < WIDE; r++) _mm_prefetch((const char *)(from + r * apart), _MM_HINT_T1);
+}
+
+TARGET static inline __m512i narrow(__m512 low, __m512 high) {
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+TARGET static inline __m512 widened(const uint16_t *from) {
+    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
+}
+
+/* A row of 32 sums to where it belongs. The slope is kept: backward has only to multiply. */
+TARGET static inline void put_row(const Product *p, __m512 low, __m512 high, int64_t at) {
+    if (p->activation) {
+        Activated one = activated((int)p->activation, low), two = activated((int)p->activation, high);
+        _mm512_stream_si512((__m512i *)(p->to + at), narrow(one.value, two.value));
+        _mm512_stream_si512((__m512i *)(p->slope + at), narrow(one.slope, two.slope));
+        return;
+    }
+    if (p->slope) {
+        low = _mm512_mul_ps(low, widened(p->slope + at));
+        high = _mm512_mul_ps(high, widened(p->slope + at + SIDE));
+    }
+    _mm512_stream_si512((__m512i *)(p->to + at), narrow(low, high));
+}
+
+TARGET static void put(const Product *p, const float *sums, int64_t row, int64_t column) {
+    __m512 none = _mm512_setzero_ps(), low = p->bias ? _mm512_loadu_ps(p->bias + column) : none;
+    __m512 high = p->bias ? _mm512_loadu_ps(p->bias + column + SIDE) : none;
+    for (int64_t r = 0; r < WIDE; r++) {
+        const float *from = sums + r / SIDE * 2 * FLOATS + r % SIDE * SIDE;
+        __m512 one = _mm512_add_ps(_mm512_load_ps(from), low), two = _mm512_add_ps(_mm512_load_ps(from + FLOATS), high);
+        put_row(p, one, two, (row + r) * p->out + column);
+    }
+}
+
+/* Blocks `first` to `last` of rows, a chunk, by 32 outputs. */
+TARGET static void panel(const Product *p, int64_t first, int64_t last, int64_t column, float *sums) {
+    int64_t depth = p->in / DEEP, passes = (depth + NEAR - 1) / NEAR, lines = (WIDE + last - first - 1) / (last - first);
+    for (int64_t pass = 0; pass < passes; pass++) {
+        int64_t from = depth * pass / passes, to = depth * (pass + 1) / passes;
+        const uint16_t *right = p->weights + (column * depth + from * WIDE) * DEEP;
+        const uint16_t *next = right + (to - from) * 2 * TILE;
+        for (int64_t block = first; block < last; block++) {
+            int64_t row = begin_of(p, block), ends = to == depth, called = block - first;
+            float *own = sums + called * BLOCK;
+            if (ends && p->slope && !p->activation) expect(p->slope + row * p->out + column, p->out);
+            if (pass) load_sums(own);
+            else clear_sums();
+            add_deep(p->from + row * p->in + from * DEEP, p->in, right, to - from,
+                     next + called * lines * (to - from) * DEEP, lines);
+            store_sums(own);
+            WRITTEN;
+            if (ends) put(p, own, row, column);
+        }
+    }
+}
+
+/* Blocks `first` to `last`, each of 32 rows; there are at least 32 rows. */
+TARGET void linear_apply(const Product *p, int64_t first, int64_t last) {
+    float sums[MOST * BLOCK] __attribute__((aligned(64)));
+    int64_t chunk = FIRST_CACHED / p->in / WIDE;
+    chunk = chunk < 2 ? 2 : chunk > MOST ? MOST : chunk;
+    use_tiles();
+    for (int64_t block = first; block < last; block += chunk) {
+        int64_t end = block + chunk < last ? block + chunk : last;
+        for (int64_t column = 0; column < p->out; column += WIDE) panel(p, block, end, column, sums);
+    }
+    release_tiles();
+}
+
+#else
+
+void linear_apply(const Product *p, int64_t first, int64_t last) {
+    (void)p, (void)first, (void)last;
+}
+
+#endif

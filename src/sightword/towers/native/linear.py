@@ -1,0 +1,141 @@
+"""Calls the compiled linear layers, a share of their work in each thread."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import NamedTuple
+
+import torch
+from jaxtyping import BFloat16, Float32
+from torch import Tensor
+
+from sightword.towers.native.convolution import usable as convolution_usable
+from sightword.towers.native.library import current, shared
+
+BLOCK = 32  # rows, and numbers of either side, that are worked on at once
+ACTIVATIONS = {"gelu": 1, "gelu_tanh": 2, "quick_gelu": 3}  # of activation.h
+_CHUNK = 256  # rows, of linear_weigh.c
+_WORTH_A_THREAD = 2**22  # multiplications
+_LINE = 64  # bytes, where tiles must begin
+_N, _P = ctypes.c_int64, ctypes.c_void_p
+Rows = BFloat16[Tensor, "rows n"]
+Weight = Float32[Tensor, "out n"]
+
+
+class _Product(ctypes.Structure):
+    """`Product` of linear.h."""
+
+    _fields_ = (
+        *((name, _N) for name in ("rows", "n", "out")),
+        *((name, _P) for name in ("x", "weights", "bias")),
+        ("activation", _N),
+        *((name, _P) for name in ("slope", "to")),
+    )
+
+
+class _Weighing(ctypes.Structure):
+    """`Weighing` of linear.h."""
+
+    _fields_ = (
+        *((name, _N) for name in ("rows", "left", "right")),
+        *((name, _P) for name in ("from_left", "from_right", "packed", "total_left", "total_right")),
+        ("turned", _N),
+        ("to", _P),
+    )
+
+
+class Gradient(NamedTuple):
+    """Of weights and bias."""
+
+    weight: Float32[Tensor, "out n"]
+    bias: Float32[Tensor, " out"] | None
+
+
+def usable(rows: int, n: int, out: int) -> bool:
+    """Whether it can be had here, for as many rows and numbers in them: the processor must have AMX."""
+    return convolution_usable(rows, n, out)
+
+
+def linear(x: Rows, weight: Weight, bias: Float32[Tensor, " out"] | None) -> BFloat16[Tensor, "rows out"]:
+    """`x @ weight.T + bias`, summed in float32 and rounded once. All lie row by row."""
+    answer = x.new_empty(len(x), len(weight))
+    _apply(x, weight, answer, back=False, bias=bias)
+    return answer
+
+
+def activated(
+    x: Rows, weight: Weight, bias: Float32[Tensor, " out"] | None, activation: int
+) -> tuple[BFloat16[Tensor, "rows out"], BFloat16[Tensor, "rows out"]]:
+    """What an activation makes of `linear`, and the activation's slope there; nothing is rounded between."""
+    answer, slope = x.new_empty(len(x), len(weight)), x.new_empty(len(x), len(weight))
+    _apply(x, weight, answer, back=False, bias=bias, activation=activation, slope=slope)
+    return answer, slope
+
+
+def to_input(
+    sent: BFloat16[Tensor, "rows out"], weight: Weight, slope: Rows | None = None
+) -> BFloat16[Tensor, "rows n"]:
+    """The gradient of `linear`'s input, and times `slope` if it was an activation's answer."""
+    answer = sent.new_empty(len(sent), weight.shape[1])
+    _apply(sent, weight, answer, back=True, slope=slope)
+    return answer
+
+
+def to_weight(sent: BFloat16[Tensor, "rows out"], x: Rows, biased: bool) -> Gradient:
+    """The gradients of weights and bias, summed in float32, not depending on the number of threads."""
+    functions = current()
+    assert functions is not None, "asked before"
+    turned = sent.shape[1] > x.shape[1]
+    left, right = (x, sent) if turned else (sent, x)
+    chunks = -(-len(x) // _CHUNK)
+    room, packed = _aligned(chunks * _CHUNK * left.shape[1])
+    totals = torch.empty(chunks, sent.shape[1]) if biased else None
+    total = None if totals is None else totals.data_ptr()
+    answer = torch.empty(sent.shape[1], x.shape[1])
+    what = _Weighing(len(x), left.shape[1], right.shape[1], left.data_ptr(), right.data_ptr(), packed)
+    what.total_left, what.total_right = (None, total) if turned else (total, None)
+    what.turned, what.to = int(turned), answer.data_ptr()
+    at, work = ctypes.byref(what), answer.numel() * len(x) // _WORTH_A_THREAD
+
+    def panels(first: int, last: int) -> None:
+        if functions.linear_weigh(at, first, last):
+            raise MemoryError("no memory for a linear layer")
+
+    shared(lambda first, last: functions.linear_pack_left(at, first, last), chunks, work)
+    shared(panels, right.shape[1] // BLOCK, work)
+    del room
+    return Gradient(answer, None if totals is None else totals.sum(0))
+
+
+def _apply(
+    x: Tensor,
+    weight: Tensor,
+    to: Tensor,
+    back: bool,
+    bias: Tensor | None = None,
+    activation: int = 0,
+    slope: Tensor | None = None,
+) -> None:
+    functions = current()
+    assert functions is not None, "asked before"
+    (out, n), work = weight.shape, len(x) * weight.numel() // _WORTH_A_THREAD
+    room, packed = _aligned(weight.numel())
+    given = weight.data_ptr(), 1, n, out, int(back)
+
+    def pack(first: int, last: int) -> None:
+        functions.convolution_pack(*given, first * BLOCK, last * BLOCK, packed)
+
+    pointers = [None if t is None else t.data_ptr() for t in (bias, slope, to)]
+    what = _Product(
+        len(x), x.shape[1], to.shape[1], x.data_ptr(), packed, pointers[0], activation, *pointers[1:]
+    )
+    at = ctypes.byref(what)
+    shared(pack, to.shape[1] // BLOCK, work)
+    shared(lambda first, last: functions.linear_apply(at, first, last), -(-len(x) // BLOCK), work)
+    del room
+
+
+def _aligned(numbers: int) -> tuple[Tensor, int]:
+    """Room for so many in bfloat16, and where it begins for tiles."""
+    room = torch.empty(2 * numbers + _LINE, dtype=torch.uint8)
+    return room, -(-room.data_ptr() // _LINE) * _LINE
