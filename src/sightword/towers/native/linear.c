@@ -11,7 +11,7 @@
 #include "tiles.h"
 
 enum { FLOATS = SIDE * SIDE, BLOCK = 4 * FLOATS, MOST = 16 }; /* MOST: blocks of 32 rows in a chunk */
-enum { NEAR = 8 };                                           /* tiles of weights, deep, that stay near */
+enum { NEAR = 8 };                                            /* tiles of weights, deep, that stay near */
 enum { LARGE = 393216, SMALL = 131072 };                      /* numbers of a chunk */
 enum { CACHED = 1 << 20, REMEMBERED = 1 << 23 };              /* numbers that the second cache, and the third, holds */
 
