@@ -16,7 +16,7 @@ from sightword.towers.native import layer_norm as native
 def normed(norm: nn.LayerNorm, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
     """`norm(x)`, already rounded to bfloat16 where autocast would round it in the layer that follows.
 
-    Torch answers in float32 under autocast, so each layer rounds in a pass of its own, forward and back.
+    Torch answers in float32 under autocast, and each layer rounds it in a pass of its own, forward and back.
     """
     if not _fits(norm, x):
         answer: Tensor = norm(x)

@@ -11,8 +11,9 @@
 #include "tiles.h"
 
 enum { FLOATS = SIDE * SIDE, BLOCK = 4 * FLOATS, MOST = 16 }; /* MOST: blocks of 32 rows in a chunk */
-enum { NEAR = 12 };                                           /* tiles of weights, deep, that stay near */
-enum { FIRST_CACHED = 393216 };                               /* numbers of a chunk */
+enum { NEAR = 8 };                                            /* tiles of weights, deep, that stay near */
+enum { LARGE = 393216, SMALL = 131072 };                      /* numbers of a chunk */
+enum { CACHED = 1 << 20, REMEMBERED = 1 << 23 };              /* numbers that the second cache, and the third, holds */
 
 /* The last block of rows may overlap the one before. */
 static inline int64_t begin_of(const Product *p, int64_t block) {
@@ -42,19 +43,26 @@ TARGET static inline __m512 widened(const uint16_t *from) {
     return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
 }
 
+/* Past the caches if that is all too much for them: the line would be fetched only to be overwritten. */
+TARGET static inline void store(uint16_t *to, __m512i numbers, int stream) {
+    if (stream) _mm512_stream_si512((__m512i *)to, numbers);
+    else _mm512_store_si512((__m512i *)to, numbers);
+}
+
 /* A row of 32 sums to where it belongs. The slope is kept: backward has only to multiply. */
 TARGET static inline void put_row(const Product *p, __m512 low, __m512 high, int64_t at) {
+    int stream = p->rows * p->out > REMEMBERED;
     if (p->activation) {
         Activated one = activated((int)p->activation, low), two = activated((int)p->activation, high);
-        _mm512_stream_si512((__m512i *)(p->to + at), narrow(one.value, two.value));
-        _mm512_stream_si512((__m512i *)(p->slope + at), narrow(one.slope, two.slope));
+        store(p->to + at, narrow(one.value, two.value), stream);
+        store(p->slope + at, narrow(one.slope, two.slope), stream);
         return;
     }
     if (p->slope) {
         low = _mm512_mul_ps(low, widened(p->slope + at));
         high = _mm512_mul_ps(high, widened(p->slope + at + SIDE));
     }
-    _mm512_stream_si512((__m512i *)(p->to + at), narrow(low, high));
+    store(p->to + at, narrow(low, high), stream);
 }
 
 TARGET static void put(const Product *p, const float *sums, int64_t row, int64_t column) {
@@ -92,7 +100,7 @@ TARGET static void panel(const Product *p, int64_t first, int64_t last, int64_t 
 /* Blocks `first` to `last`, each of 32 rows; there are at least 32 rows. */
 TARGET void linear_apply(const Product *p, int64_t first, int64_t last) {
     float sums[MOST * BLOCK] __attribute__((aligned(64)));
-    int64_t chunk = FIRST_CACHED / p->in / WIDE;
+    int64_t chunk = (p->in * p->out > CACHED ? LARGE : SMALL) / p->in / WIDE;
     chunk = chunk < 2 ? 2 : chunk > MOST ? MOST : chunk;
     use_tiles();
     for (int64_t block = first; block < last; block += chunk) {

@@ -14,7 +14,7 @@
 #include "tiles.h"
 
 enum { CHUNK = 256, SLABS = CHUNK / DEEP, BLOCK = 4 * SIDE * SIDE }; /* rows; blocks of 32 rows */
-enum { KEPT = 196608 };                                              /* sums that stay in the second cache */
+enum { KEPT = 294912 };                                              /* sums that stay in the second cache */
 enum { PANEL = CHUNK * WIDE };                                       /* numbers of a chunk's 32 columns */
 
 /* Two sums for 16 columns each, of the even ones and the odd ones of a row's 32. */
