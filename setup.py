@@ -18,6 +18,7 @@ TOWER_SOURCES = (
     "linear.c",
     "linear_weigh.c",
     "layer_norm.c",
+    "attention.c",
 )
 TOWER_HEADERS = (
     "norm.h",

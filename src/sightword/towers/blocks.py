@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightword.config import Activation
-from sightword.towers import varlen
+from sightword.towers import attention, varlen
 from sightword.towers.layer import Layer, economical
 from sightword.towers.layer_norm import normed
 from sightword.towers.linear import applied, perceptron
@@ -26,7 +26,7 @@ def attend(
     """Scaled dot-product attention; keys outside `valid` are not seen.
 
     Torch's fused kernel everywhere but for bfloat16 training on a CPU, where its backward is two to four
-    times slower than plain matrix products.
+    times slower than plain matrix products. (`Attention` does without either where AMX is.)
     """
     mask = None if valid is None else valid[:, None, None, :]
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled():
@@ -79,6 +79,8 @@ class Attention(nn.Module):
         return applied(self.proj, mixed)
 
     def _mix(self, qkv: Tensor, valid: Tensor | None, causal: bool) -> Tensor:
+        if valid is None and attention.fits(qkv, self.heads):
+            return attention.mixed(qkv, self.heads, causal)
         b, n, w = qkv.shape
         q, k, v = qkv.view(b, n, 3, self.heads, w // 3 // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         return attend(q, k, v, valid, causal).transpose(1, 2).reshape(b, n, w // 3)
