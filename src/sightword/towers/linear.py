@@ -13,9 +13,13 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from sightword.towers.native import linear as native
 
 
-def applied(layer: nn.Linear, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows out"]:
-    """`layer(x)`; see `projected`."""
-    return projected(x, layer.weight, layer.bias) if _plain(layer) else layer(x)
+def applied(layer: nn.Module, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows out"]:
+    """`layer(x)` of a linear layer, or of what stands in its place; see `projected`."""
+    if not _plain(layer):
+        answer: Tensor = layer(x)
+        return answer
+    assert isinstance(layer, nn.Linear), "it is plain"
+    return projected(x, layer.weight, layer.bias)
 
 
 def projected(
@@ -35,7 +39,7 @@ def projected(
 
 
 def perceptron(
-    first: nn.Linear, activation: int | None, second: nn.Linear, x: Float[Tensor, "*rows n"]
+    first: nn.Module, activation: int | None, second: nn.Module, x: Float[Tensor, "*rows n"]
 ) -> Float[Tensor, "*rows out"] | None:
     """`second(activation(first(x)))`, with the activation and its gradient in the same pass as products.
 
@@ -49,6 +53,8 @@ def perceptron(
     """
     if activation is None or not (_plain(first) and _plain(second)):
         return None
+    assert isinstance(first, nn.Linear), "it is plain"
+    assert isinstance(second, nn.Linear), "it is plain"
     if not _fits(x, first.weight, first.bias) or not _fits(x, second.weight.t(), second.bias):
         return None
     weights = first.weight, first.bias, second.weight, second.bias
@@ -58,9 +64,11 @@ def perceptron(
     return answer.unflatten(0, x.shape[:-1])
 
 
-def _plain(layer: nn.Linear) -> bool:
+def _plain(layer: nn.Module) -> bool:
     """Nobody's own kind of layer, and nobody waits for its calls."""
-    return type(layer) is nn.Linear and not (layer._forward_hooks or layer._forward_pre_hooks)
+    if type(layer) is not nn.Linear or layer._forward_hooks or layer._forward_pre_hooks:
+        return False
+    return not (layer._backward_hooks or layer._backward_pre_hooks)
 
 
 def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
