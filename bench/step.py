@@ -39,6 +39,7 @@ from _sizes import REHEARSAL, SIZES, Size
 from _step_objectives import objective_rows
 
 from sightword.config import Precision
+from sightword.training.allocator import keep_memory
 from sightword.training.peak import gemm_peak
 from sightword.training.progress import Bar
 
@@ -50,6 +51,7 @@ def main() -> None:
     given = parsed()
     warnings.filterwarnings("ignore", "Importing from timm", FutureWarning)
     torch.set_num_threads(given.threads)
+    keep_memory()  # as training does; the peers, in the same process, gain by it too
     cpu = torch.device("cpu")
     setting = {"rounds": given.rounds, **described(cpu)}
     if given.objectives:
