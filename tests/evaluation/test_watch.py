@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from colour_sets import COLOURS, ColourModel, square, write_clip_benchmark
 
@@ -45,3 +47,22 @@ def test_pairs_without_classes_are_watched_by_retrieval(
     assert {(record["task"], record["value"]) for record in records} == {("retrieval", 1.0)}
     assert [record["metric"] for record in records if record["headline"]] == ["image_retrieval_recall@5"]
     assert watch.zeroshot(ColourModel(has_text=False), ["held-out"]) == []
+
+
+def test_pictures_are_decoded_once_for_many_looks_as_far_as_there_is_room(
+    model: ColourModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, decoded = str(write_clip_benchmark(tmp_path / "wds")), list[int]()
+    real = watch.picture_of
+    monkeypatch.setattr(watch, "picture_of", lambda test, i: (decoded.append(i), real(test, i))[1])
+    watch._opened.cache_clear()
+    records = watch.zeroshot(model, [where])
+    assert len(decoded) == 24
+    assert watch.zeroshot(model, [where]) == records
+    assert len(decoded) == 24
+    monkeypatch.setattr(watch, "_KEPT", 1)
+    watch._opened.cache_clear()
+    assert watch.zeroshot(model, [where]) == records
+    assert watch.zeroshot(model, [where]) == records
+    assert len(decoded) >= 72
+    watch._opened.cache_clear()

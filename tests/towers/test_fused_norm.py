@@ -16,10 +16,10 @@ from sightword.towers.native import norm as native
 from sightword.towers.native.library import current
 
 pytestmark = pytest.mark.skipif(current() is None, reason="the native kernel was not built: no C compiler")
-SHAPES = [(3, 5, 2, 3), (128, 64, 4, 4), (37, 70, 3, 5), (300, 130), (6, 1, 2, 2)]
+SHAPES = [(3, 5, 2, 3), (128, 64, 4, 4), (33, 128, 3, 5), (37, 70, 3, 5), (300, 130), (6, 1, 2, 2)]
 
 
-@pytest.fixture(params=[0, 2], ids=["plain C", "widest"])
+@pytest.fixture(params=[0, 2, 3], ids=["plain C", "AVX-512", "by hand"])
 def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(native, "WIDEST", request.param)
     return
@@ -127,3 +127,24 @@ def test_where_it_cannot_be_had_torch_does_it(monkeypatch: pytest.MonkeyPatch) -
     torch.testing.assert_close(norm.followed(x, added, rectified=True), fast, atol=1e-5, rtol=1e-5)
     monkeypatch.undo()
     assert not fits(norm.eval(), x)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_the_order_of_places_in_memory_changes_rounding_alone(added: bool) -> None:
+    """Convolutions by tiles answer with pictures behind each other at a place."""
+    torch.manual_seed(0)
+    shape, found = (40, 64, 4, 5), []
+    numbers = [torch.randn(shape).bfloat16() for _ in range(3)]
+    for order, back in (((0, 2, 3, 1), (0, 3, 1, 2)), ((2, 3, 0, 1), (2, 3, 0, 1))):
+        x, more, sent = (n.permute(order).contiguous().permute(back) for n in numbers)
+        norm = BatchNorm2d(64)
+        x.requires_grad_()
+        assert fits(norm, x, more if added else None)
+        answer = norm.followed(x, more if added else None, rectified=True)
+        answer.backward(sent)
+        assert answer.stride() == x.stride()
+        assert x.grad is not None
+        assert norm.weight.grad is not None
+        found.append((answer.detach().float(), x.grad.float(), norm.weight.grad))
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).norm() / one.norm()) < 2**-7

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from sightword.training.allocator import large_pages, unwatched
 
 _FAULTS = """
 import ctypes, resource, sys
@@ -41,3 +45,23 @@ def test_memory_that_was_freed_is_used_again() -> None:
     if given_back < 1000:
         pytest.skip(f"this system maps large pages or another malloc: {given_back} faults without it")
     assert _faults("kept") < given_back / 4
+
+
+def test_large_pages_are_asked_for_meanwhile_and_where_the_user_said_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    with large_pages():
+        assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    assert "GLIBC_TUNABLES" not in os.environ
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
+    with large_pages():
+        assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.check=1"
+    assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.check=1"
+
+
+def test_rubbish_is_searched_for_again_afterwards() -> None:
+    with unwatched():
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0

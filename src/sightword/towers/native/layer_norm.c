@@ -8,10 +8,6 @@ enum { SLAB_ROWS = 64 }; /* whose sums for weight and bias are made in one go; l
 
 #include "tiles.h"
 
-TARGET static inline __m512 widened(const uint16_t *from) {
-    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
-}
-
 /* Mean and inverse deviation of a row; the row stays in the nearest cache for it. */
 TARGET static inline void moments(const float *x, int64_t width, float eps, float *mean, float *inverse) {
     __m512 one = _mm512_setzero_ps(), two = one;

@@ -39,10 +39,6 @@ TARGET static inline __m512i narrow(__m512 low, __m512 high) {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-TARGET static inline __m512 widened(const uint16_t *from) {
-    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
-}
-
 /* Past the caches if that is all too much for them: the line would be fetched only to be overwritten. */
 TARGET static inline void store(uint16_t *to, __m512i numbers, int stream) {
     if (stream) _mm512_stream_si512((__m512i *)to, numbers);

@@ -113,7 +113,8 @@ TARGET static inline void back_of(const uint16_t *g, const uint16_t *x, const ui
                                   const float *const *known, const float *scale, const float *shift, uint16_t *dx,
                                   uint16_t *more) {
     const float *one = known[0], *two = known[1], *three = known[2];
-    Wide none = {_mm512_setzero_ps(), _mm512_setzero_ps()}, by[2], up[2], a[2] = {channels_of(one), channels_of(one + 32)}, b[2] = {channels_of(two), channels_of(two + 32)};
+    Wide none = {_mm512_setzero_ps(), _mm512_setzero_ps()}, by[2], up[2];
+    Wide a[2] = {channels_of(one), channels_of(one + 32)}, b[2] = {channels_of(two), channels_of(two + 32)};
     Wide c[2] = {channels_of(three), channels_of(three + 32)};
     EACH by[k] = scale ? channels_of(scale + 32 * k) : none;
     EACH up[k] = scale ? channels_of(shift + 32 * k) : none;

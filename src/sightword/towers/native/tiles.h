@@ -67,6 +67,11 @@ TARGET static inline void pair(__m512i first, __m512i second, __m512i *low, __m5
     *high = _mm512_permutex2var_epi64(even, back, odd);
 }
 
+/* 16 bfloat16 numbers as float32. */
+TARGET static inline __m512 widened(const uint16_t *from) {
+    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
+}
+
 /* 32 float32 numbers, rounded. */
 TARGET static inline __m512i rounded(const float *from) {
     return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + SIDE), _mm512_loadu_ps(from));
