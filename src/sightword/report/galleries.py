@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,7 +21,7 @@ from sightword.report.sections import Section
 from sightword.report.thumbnails import Thumbnails
 
 T = TypeVar("T")
-POINTS = 800  # on a map: t-SNE takes some five seconds for so many
+POINTS = 800  # on a map: t-SNE takes over a second for so many
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,10 @@ def embedding(cast: Cast) -> Section:
     keys, places = in_common([one.keys for one in kept.things])
     chosen = draw(f"map {_place(test)}", range(len(keys)), POINTS)
     shown = [keys[i] for i in chosen]
-    clouds = [
-        Cloud(run.label, lay_out(one.features[rows[chosen]]))
-        for run, one, rows in zip(kept.runs, kept.things, places, strict=True)
-    ]
+    features = [one.features[rows[chosen]] for one, rows in zip(kept.things, places, strict=True)]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        laid = list(threads.map(lay_out, features))
+    clouds = [Cloud(run.label, spots) for run, spots in zip(kept.runs, laid, strict=True)]
     lead = (
         f"{len(shown):,} pictures of {_place(test)} laid out by t-SNE of the encoder's own features: what it "
         "finds alike lies together. Only nearness means something; axes and distances between far groups do "

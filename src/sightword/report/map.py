@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from sightword.report.figures import COLOURS, marker
 from sightword.report.markup import Markup, join, tag, verbatim
@@ -19,6 +20,7 @@ SIZE = 480.0
 MARGIN = 16.0
 DRAWN = 28.0  # side of a thumbnail on the map
 SPRITE, ACROSS = 40, 32
+STEPS = 500  # of t-SNE
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Cloud:
 def lay_out(features: Float[np.ndarray, "n d"], seed: int = 0) -> Float[np.ndarray, "n 2"]:
     """t-SNE (van der Maaten and Hinton 2008) of L2-normalised features, from at most 50 principal axes.
 
+    In one thread: what more of them compute depends on their number. Half of scikit-learn's 1,000 steps: on
+    the demo's maps the others lower the divergence by 2 % and keep no more neighbours.
+
     Returns:
         Coordinates in [0, 1], the same for the same seed.
     """
@@ -39,7 +44,9 @@ def lay_out(features: Float[np.ndarray, "n d"], seed: int = 0) -> Float[np.ndarr
     axes = min(50, *rows.shape)
     reduced = PCA(axes, random_state=seed).fit_transform(rows)
     perplexity = min(30.0, max(1.0, (len(rows) - 1) / 3))
-    spots = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    with threadpool_limits(1, user_api="openmp"):
+        chart = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=STEPS)
+        spots = chart.fit_transform(reduced)
     low, high = spots.min(0), spots.max(0)
     return ((spots - low) / np.maximum(high - low, 1e-12)).astype(np.float64)
 

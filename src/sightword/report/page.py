@@ -61,7 +61,10 @@ def render(runs: Sequence[Run]) -> Markup:
 
 def _parts(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[Section]:
     first = runs[0]
-    against_first = {run.label: paired(first, run).found for run in runs if run is not first}
+    known = {(v.fair.first.label, v.fair.second.label): v.paired for v in verdicts}
+    against_first = {
+        run.label: (known.get((first.label, run.label)) or paired(first, run)).found for run in runs[1:]
+    }
     shown, missing = _shown(runs)
     parts = [
         sections.warnings(runs),

@@ -35,7 +35,7 @@ class Failure:
         return f"{self.out} ({self.reason})"
 
 
-def start(work: Work, config: Config, threads: int = 1, gpu: str = "") -> SpawnProcess:
+def start(work: Work, config: Config, threads: int = 1, gpu: str = "", nice: int = 0) -> SpawnProcess:
     """Begin a run in a new process; what it says goes to `log.txt` in its directory.
 
     SIGTERM asks it to save and end. Ctrl-C in a terminal does not reach it, and SIGUSR1 and SIGUSR2, which a
@@ -46,9 +46,10 @@ def start(work: Work, config: Config, threads: int = 1, gpu: str = "") -> SpawnP
         config: of the run.
         threads: of the CPU.
         gpu: the only one that it sees, as CUDA_VISIBLE_DEVICES names it; "": those that this process sees.
+        nice: added to this process's own; runs with a higher one give way.
     """
     process = multiprocessing.get_context("spawn").Process(
-        target=_run, args=(work, config, threads, gpu), name=Path(config.out).name
+        target=_run, args=(work, config, threads, gpu, nice), name=Path(config.out).name
     )
     with _holding_back(_QUEUES), large_pages():
         process.start()
@@ -76,12 +77,13 @@ def _holding_back(signals: set[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run(work: Work, config: Config, threads: int, gpu: str) -> None:
+def _run(work: Work, config: Config, threads: int, gpu: str, nice: int) -> None:
     for one in _QUEUES:
         signal.signal(one, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _QUEUES)
     os.setpgrp()  # Ctrl-C reaches the launcher alone, which asks each run once to save and end
     Thread(target=_end_with_parent, daemon=True).start()
+    os.nice(nice)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

@@ -42,6 +42,7 @@ class Launcher:
 
     gpus: for each slot the GPU that its run sees, as CUDA_VISIBLE_DEVICES names it; (): all see all.
     title: what a run is called on the screen.
+    nice: how far a run gives way to others where there are more of them than cores, as `nice` counts.
     """
 
     work: Work
@@ -49,6 +50,7 @@ class Launcher:
     threads: int = 1
     gpus: Sequence[str] = ()
     title: Callable[[Config], str] = name_of
+    nice: Callable[[Config], int] = lambda config: 0
     failures: list[Failure] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -88,7 +90,8 @@ class Launcher:
                 left.append(job)
                 continue
             gpu = self._free_gpu(running)
-            running.append(_Running(config, start(self.work, config, self.threads, gpu), gpu))
+            process = start(self.work, config, self.threads, gpu, self.nice(config))
+            running.append(_Running(config, process, gpu))
         if left and not running and len(left) == len(waiting):
             said = "; ".join(map(str, self.failures))
             raise SightwordError(f"{len(left)} runs wait for what never came: {said}")

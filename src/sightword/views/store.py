@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TypeAlias, final
 
 import numpy as np
@@ -24,6 +25,7 @@ Decoder: TypeAlias = Callable[[bytes, str], Pixels]
 
 MIB = 2**20
 CHUNK = 512  # pictures decoded between two looks at the budget
+_TURN = 32  # of them that a thread takes at once
 
 
 @final
@@ -66,8 +68,9 @@ class DecodedStore:
         loaded: list[Pixels | BadSample] = []
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             for start in range(0, len(keys), CHUNK):
-                chunk = range(start, min(start + CHUNK, len(keys)))
-                loaded += pool.map(lambda sample: _load(read, decoder, sample, keys[sample]), chunk)
+                end = min(start + CHUNK, len(keys))
+                parts = [range(first, min(first + _TURN, end)) for first in range(start, end, _TURN)]
+                loaded += chain(*pool.map(lambda part: _load(read, decoder, part, keys), parts))
                 if sum(it.nbytes for it in loaded if isinstance(it, np.ndarray)) > budget_mib * MIB:
                     log.warning(
                         "%d pictures need more than %g MiB decoded: each is decoded whenever it is seen",
@@ -122,11 +125,16 @@ class DecodedStore:
         return self._pixels.view(len(self._sizes), height, width, 3)
 
 
-def _load(read: Callable[[int], bytes], decoder: Decoder, sample: int, key: str) -> Pixels | BadSample:
-    try:
-        return decoder(read(sample), key)
-    except BadSample as error:
-        return error
+def _load(
+    read: Callable[[int], bytes], decoder: Decoder, part: range, keys: Sequence[str]
+) -> list[Pixels | BadSample]:
+    found = list[Pixels | BadSample]()
+    for sample in part:
+        try:
+            found.append(decoder(read(sample), keys[sample]))
+        except BadSample as error:
+            found.append(error)
+    return found
 
 
 def _pack(loaded: list[Pixels | BadSample]) -> DecodedStore:
