@@ -62,11 +62,17 @@ class Plan:
         return answer.permute(2, 3, 0, 1)
 
     def to_input(
-        self, sent: BFloat16[Tensor, "b out h2 w2"], weight: Float32[Tensor, "out c kh kw"]
+        self,
+        sent: BFloat16[Tensor, "b out h2 w2"],
+        weight: Float32[Tensor, "out c kh kw"],
+        more: BFloat16[Tensor, "b c h w"] | None = None,
     ) -> BFloat16[Tensor, "b c h w"]:
-        """The gradient of the input, laid as the input was; `sent` lies as answers do."""
+        """The gradient of the input, laid as the input was; `sent` lies as answers do.
+
+        more: laid as the input; it is added before the sum is rounded.
+        """
         to = torch.empty_strided(self.given, self.given_strides, dtype=torch.bfloat16)
-        self._apply(sent, weight, to, self.given[2] * self.given[3], back=True)
+        self._apply(sent, weight, to, self.given[2] * self.given[3], back=True, more=more)
         return to
 
     def to_weight(
@@ -101,22 +107,27 @@ class Plan:
         shared(pictures, b, answer.numel() // 2**16)
         return answer.permute(2, 3, 0, 1)
 
-    def _apply(self, given: Tensor, weight: Tensor, to: Tensor, places: int, back: bool) -> None:
+    def _apply(
+        self,
+        given: Tensor,
+        weight: Tensor,
+        to: Tensor,
+        places: int,
+        back: bool,
+        more: Tensor | None = None,
+    ) -> None:
         out, channels, high, wide = self.weight
         packed = torch.empty(2 * out * channels * high * wide + _LINE, dtype=torch.uint8)
         aligned = -(-packed.data_ptr() // _LINE) * _LINE
-        pointers = given.data_ptr(), aligned, to.data_ptr()
+        pointers = given.data_ptr(), aligned, None if more is None else more.data_ptr()
         ends = 0, channels if back else out
         self.functions.convolution_pack(
             weight.data_ptr(), high * wide, channels, out, int(back), *ends, aligned
         )
 
         def some(first: int, last: int) -> None:
-            _done(
-                self.functions.convolution_apply(
-                    self.shape, int(back), *pointers[:2], first, last, pointers[2]
-                )
-            )
+            apply = self.functions.convolution_apply
+            _done(apply(self.shape, int(back), *pointers, first, last, to.data_ptr()))
 
         shared(some, places, self.work)
 

@@ -63,21 +63,26 @@ void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out
     else pack_forward(weight, taps, in, first, last, to);
 }
 
-/* 32 rows of 32 sums to where they belong, rounded. */
-TARGET static inline void put(const float *sums, uint16_t *to, int64_t apart) {
+/* 32 rows of 32 sums to where they belong, or with `more` onto other numbers that lie alike, rounded. */
+TARGET static inline void put(const float *sums, const uint16_t *more, uint16_t *to, int64_t apart) {
     enum { FLOATS = SIDE * SIDE };
-    for (int64_t r = 0; r < WIDE; r++, to += apart) {
+    for (int64_t r = 0; r < WIDE; r++) {
         const float *from = sums + r / SIDE * 2 * FLOATS + r % SIDE * SIDE;
         __m512 low = _mm512_load_ps(from), high = _mm512_load_ps(from + FLOATS);
-        _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+        if (more) {
+            low = _mm512_add_ps(low, widened(more + r * apart));
+            high = _mm512_add_ps(high, widened(more + r * apart + SIDE));
+        }
+        _mm512_storeu_si512(to + r * apart, (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
 }
 
 /* Places `first` to `last` of the answer, or backward of the input's gradient; -1 when there is no memory.
 
-   weights: from `convolution_pack`. The batch is at least 32; the last 32 pictures may overlap those before. */
+   weights: from `convolution_pack`. more: what lies as the answer and is added to it, or NULL. The batch is at least 32;
+   the last 32 pictures may overlap those before, so that no answer can be written over `more`. */
 TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights,
-                             int64_t first, int64_t last, uint16_t *to) {
+                             const uint16_t *more, int64_t first, int64_t last, uint16_t *to) {
     float sums[4 * SIDE * SIDE] __attribute__((aligned(64)));
     const Map *given = back ? &c->out : &c->in, *made = back ? &c->in : &c->out;
     int64_t taps = c->high * c->wide, depth = given->channels / DEEP;
@@ -99,7 +104,8 @@ TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *fro
                 }
                 store_sums(sums);
                 WRITTEN;
-                put(sums, to + place * made->place + picture * made->picture + column, made->picture);
+                int64_t where = place * made->place + picture * made->picture + column;
+                put(sums, more ? more + where : 0, to + where, made->picture);
             }
     }
     release_tiles();
@@ -118,9 +124,9 @@ void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out
     (void)weight, (void)taps, (void)in, (void)out, (void)back, (void)first, (void)last, (void)to;
 }
 
-int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights, int64_t first,
-                      int64_t last, uint16_t *to) {
-    (void)c, (void)back, (void)from, (void)weights, (void)first, (void)last, (void)to;
+int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights,
+                      const uint16_t *more, int64_t first, int64_t last, uint16_t *to) {
+    (void)c, (void)back, (void)from, (void)weights, (void)more, (void)first, (void)last, (void)to;
     return -1;
 }
 

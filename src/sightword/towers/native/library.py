@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 7  # of norm.h
+VERSION = 8  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c files beside
     "norm_moments": (None, _I, _I, _P, _N, _N, _N, _N, _P),
@@ -26,7 +26,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c fil
     "norm_join_back": (None, _P, _N, _N, _P, _P, _P, _P, _P, _P, _P, _P),
     "convolution_usable": (_I,),
     "convolution_pack": (None, _P, _N, _N, _N, _I, _N, _N, _P),
-    "convolution_apply": (_I, _P, _I, _P, _P, _N, _N, _P),
+    "convolution_apply": (_I, _P, _I, _P, _P, _P, _N, _N, _P),
     "convolution_weigh": (_I, _P, _P, _P, _N, _N, _P),
     "convolution_patches": (_I, _P, _P, _P, _P, _N, _N, _P),
     "attention_apply": (_I, _P, _P, _N, _N, _P, _P),

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { NORM_VERSION = 7, SLAB = 256, BLOCK = 64 };
+enum { NORM_VERSION = 8, SLAB = 256, BLOCK = 64 };
 
 static inline float from_bf16(uint16_t bits) {
     uint32_t wide = (uint32_t)bits << 16;
@@ -39,6 +39,15 @@ static inline float kept_float(float out, float gradient) {
     own &= -(uint32_t)((bits & 0x7fffffffu) != 0);
     memcpy(&gradient, &own, sizeof own);
     return gradient;
+}
+
+/* `number` where value is above zero, otherwise 0. */
+static inline float where_above(float value, float number) {
+    uint32_t own;
+    memcpy(&own, &number, sizeof own);
+    own &= -(uint32_t)(value > 0);
+    memcpy(&number, &own, sizeof own);
+    return number;
 }
 
 static inline float from_float(float value) {

@@ -64,6 +64,7 @@ def gradient(
     weight: Tensor | None,
     both: bool,
     rectified: bool,
+    over: bool = False,
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """What `normalise` sends back.
 
@@ -73,13 +74,16 @@ def gradient(
         known: as it returned it.
         both: whether there was something `added`.
         rectified: whether there was a ReLU.
+        over: whether the gradient of x is written over `sent`; not where something was added.
 
     Returns:
         the gradients of x, of `added` (None where a ReLU is missing: it is `sent`), of weight and of bias.
     """
     functions, half, rows, channels = _of(x)
     partial, ends = torch.empty(-(-rows // _SLAB), 2, channels), torch.empty(5, channels)
-    to_x, to_added = torch.empty_like(x), torch.empty_like(x) if both and out is not None else None
+    to_x, to_added = sent if over else torch.empty_like(x), None
+    if both and out is not None:
+        to_added = torch.empty_like(x)
     mean, inverse, *let = _rows(known)
     scale, shift = let if rectified and out is None else (None, None)
     one, two, three, to_weight, to_bias = _rows(ends)

@@ -132,7 +132,7 @@ TARGET static inline void back_of(const uint16_t *g, const uint16_t *x, const ui
 TARGET static void moments_bf16_hand(const void *data, int64_t rows, int64_t channels, int64_t first, int64_t last,
                                     float *partial) {
     if (channels % BLOCK) return moments_bf16_avx512(data, rows, channels, first, last, partial);
-    for (int64_t slab = first; slab < last; slab++) {
+    for (int64_t slab = last - 1; slab >= first; slab--) {
         int64_t from = slab * SLAB, count = rows - from < SLAB ? rows - from : SLAB;
         float *mean = partial + 2 * slab * channels;
         for (int64_t c = 0; c < channels; c += BLOCK)
@@ -176,7 +176,7 @@ TARGET static void back_bf16_hand(const void *gradient, const void *data, const 
         return back_bf16_avx512(gradient, data, out, channels, first, last, known, scale, shift, to_x, to_added);
     const uint16_t *g = gradient, *x = data, *y = out;
     uint16_t *dx = to_x, *more = to_added;
-    for (int64_t from = first; from < last; from += SLAB)
+    for (int64_t from = first + (last - first - 1) / SLAB * SLAB; from >= first; from -= SLAB)
         for (int64_t c = 0; c < channels; c += BLOCK) {
             int64_t at = from * channels + c, count = last - from < SLAB ? last - from : SLAB;
             const float *own[3] = {known[0] + c, known[1] + c, known[2] + c};

@@ -3,6 +3,7 @@
    Channels are worked on BLOCK at a time, so that sums stay in registers while rows go by. */
 
 #define CHANNELS(width) for (int64_t l = 0; l < (width); l++)
+#define APART _Pragma("GCC ivdep") /* no channel's answer is read for another's */
 
 /* Of one slab and a block of channels: mean, and sum of squares around it. */
 TARGET static inline void NAME(slab_moments)(const NUMBER *x, int64_t rows, int64_t channels, int64_t width,
@@ -41,7 +42,7 @@ TARGET static inline void NAME(slab_sums)(const NUMBER *gradient, const NUMBER *
             }
         } else {
             CHANNELS(width) {
-                float value = UP(from[l]) * times[l] + plus[l], sent = value > 0 ? UP(g[l]) : 0;
+                float value = UP(from[l]) * times[l] + plus[l], sent = where_above(value, UP(g[l]));
                 one[l] += sent;
                 two[l] += sent * (UP(from[l]) - middle[l]);
             }
@@ -106,11 +107,10 @@ TARGET static inline void NAME(block_apply)(const NUMBER *restrict x, const NUMB
     }
 }
 
-/* `back` of a block of channels. */
-TARGET static inline void NAME(block_back)(const NUMBER *restrict g, const NUMBER *restrict x, const NUMBER *restrict y,
+/* `back` of a block of channels; without `more` dx may be g. */
+TARGET static inline void NAME(block_back)(const NUMBER *g, const NUMBER *restrict x, const NUMBER *restrict y,
                                            int64_t rows, int64_t channels, int64_t width, const float *const *known,
-                                           const float *scale, const float *shift, NUMBER *restrict dx,
-                                           NUMBER *restrict more) {
+                                           const float *scale, const float *shift, NUMBER *dx, NUMBER *restrict more) {
     float one[BLOCK], two[BLOCK], three[BLOCK], times[BLOCK], plus[BLOCK];
     CHANNELS(width) times[l] = scale ? scale[l] : 0;
     CHANNELS(width) plus[l] = scale ? shift[l] : 1;
@@ -119,15 +119,15 @@ TARGET static inline void NAME(block_back)(const NUMBER *restrict g, const NUMBE
     CHANNELS(width) three[l] = known[2][l];
     for (int64_t r = 0; r < rows; r++, g += channels, x += channels, dx += channels) {
         if (y) {
-            CHANNELS(width) dx[l] = DOWN(KEPT(y[l], g[l]) * one[l] + (UP(x[l]) * two[l] + three[l]));
+            APART CHANNELS(width) dx[l] = DOWN(KEPT(y[l], g[l]) * one[l] + (UP(x[l]) * two[l] + three[l]));
             if (more) {
                 CHANNELS(width) more[l] = DOWN(KEPT(y[l], g[l]));
                 more += channels;
             }
             y += channels;
         } else
-            CHANNELS(width) {
-                float value = UP(x[l]) * times[l] + plus[l], sent = value > 0 ? UP(g[l]) : 0;
+            APART CHANNELS(width) {
+                float value = UP(x[l]) * times[l] + plus[l], sent = where_above(value, UP(g[l]));
                 dx[l] = DOWN(sent * one[l] + (UP(x[l]) * two[l] + three[l]));
             }
     }
