@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightword.towers.resnet import Basic, InPairs, norm_for, normed
+from sightword.towers.resnet import Basic, InSteps, norm_for, normed
 
 
 def lived(module: nn.Module, generator: torch.Generator) -> nn.Module:
@@ -34,7 +34,7 @@ def by_hand(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_folded_norm_is_the_norm(stride: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    both = lived(InPairs(nn.Conv2d(3, 5, 3, stride, padding=1, bias=False), norm_for("batch", 5)), generator)
+    both = lived(InSteps(nn.Conv2d(3, 5, 3, stride, padding=1, bias=False), norm_for("batch", 5)), generator)
     x = torch.randn(4, 3, 8, 8, generator=generator)
     both.eval()
     with torch.no_grad():

@@ -7,18 +7,17 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from sightword.towers.eager import eager
 from sightword.towers.native import attention as native
 
 
 def fits(qkv: Float[Tensor, "b n three_w"], heads: int) -> bool:
-    """Whether `mixed` can be had: in training, and not while somebody counts, compiles or pretends."""
-    if qkv.device.type != "cpu" or qkv.dtype != torch.bfloat16 or type(qkv) is not Tensor:
+    """Whether `mixed` can be had: in training, see also `eager`."""
+    learned = torch.is_grad_enabled() and qkv.requires_grad
+    if qkv.dtype != torch.bfloat16 or not learned or not eager(qkv):
         return False
-    if not (torch.is_grad_enabled() and qkv.requires_grad) or torch.compiler.is_compiling():
-        return False
-    return _get_current_dispatch_mode() is None and native.usable(qkv.shape[1], qkv.shape[2] // 3 // heads)
+    return native.usable(qkv.shape[1], qkv.shape[2] // 3 // heads)
 
 
 def mixed(qkv: Float[Tensor, "b n three_w"], heads: int, causal: bool) -> Float[Tensor, "b n w"]:

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import BFloat16, Float, Float32, UInt8
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from sightword.towers.eager import cast_to_bfloat16, eager, in_bfloat16
 from sightword.towers.native import convolution as native
 
 Pair = tuple[int, int]
-_TINY = 8  # places that a map is wide or high, at most: torch's own convolution is slower there than ours
+TINY = 8  # places that a map is wide or high, at most: torch's own convolution is slower there than ours
 _SMALL = 7  # the same for the gradient of weights as one product, where the processor has no tiles
 _FEW = 256  # numbers that a kernel sees at a place, at most, to be written out as rows
 
@@ -44,9 +44,9 @@ def convolved(
     are written out as what the kernel sees.
     """
     if isinstance(x, Pictures):
-        if _as_rows(conv, x.bytes) and pooled == 1:
-            rows = _patches(conv, x)
-            return _Convolution.apply(rows, _flat(conv.weight, rows.shape[1]), (1, 1), (0, 0), True, True)
+        if as_rows(conv, x.bytes) and pooled == 1:
+            rows = patches(conv, x)
+            return _Convolution.apply(rows, flat(conv.weight, rows.shape[1]), (1, 1), (0, 0), True, True)
         x = x.normalised()
     if not _simple(conv, x):
         return conv(_pooled(x, pooled))
@@ -55,12 +55,12 @@ def convolved(
     stride, padding = (conv.stride[0], conv.stride[1]), (conv.padding[0], conv.padding[1])
     tiled = native.usable(x.shape[0], x.shape[1], conv.out_channels)
     largest = max(_sides(conv, x)) // pooled
-    if tiled and largest <= _TINY:
+    if tiled and largest <= TINY:
         if pooled > 1:
             weight, stride = weight.expand(-1, -1, pooled, pooled) / pooled**2, (pooled, pooled)
         return _Convolution.apply(x, _laid(weight), stride, padding, True, True)
     x = _pooled(x, pooled)
-    weighs = tiled and (largest <= 2 * _TINY or conv.kernel_size != (1, 1))
+    weighs = tiled and (largest <= 2 * TINY or conv.kernel_size != (1, 1))
     if not (weighs or largest <= _SMALL) or not x.is_contiguous(memory_format=torch.channels_last):
         return conv(x)
     ours: Tensor = _Convolution.apply(x, _laid(weight), stride, padding, False, weighs)
@@ -77,31 +77,26 @@ def _laid(weight: Tensor) -> Tensor:
 
 def _simple(conv: nn.Conv2d, x: Tensor) -> bool:
     """A plain convolution of what is in bfloat16 here, or is cast to it, and lies as our kernels read it."""
-    cast = x.dtype in (torch.bfloat16, torch.float32)
-    return _plain(conv, x) and cast and not isinstance(conv.padding, str) and native.by_rows(x)
+    return learned(conv, x) and in_bfloat16(x) and not isinstance(conv.padding, str) and native.by_rows(x)
 
 
-def _plain(conv: nn.Conv2d, x: Tensor) -> bool:
-    """A convolution that is learned under autocast: not while somebody counts, compiles or pretends."""
-    if x.device.type != "cpu" or not (torch.is_grad_enabled() and conv.weight.requires_grad):
-        return False
-    if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") != torch.bfloat16:
-        return False
-    if type(x) is not Tensor or torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
+def learned(conv: nn.Conv2d, x: Tensor) -> bool:
+    """A convolution that is learned under autocast; see also `eager`."""
+    if not (torch.is_grad_enabled() and conv.weight.requires_grad) or not cast_to_bfloat16() or not eager(x):
         return False
     plain = conv.bias is None and conv.groups == 1 and conv.dilation == (1, 1)
     return plain and conv.padding_mode == "zeros" and type(conv.weight) is nn.Parameter
 
 
-def _as_rows(conv: nn.Conv2d, x: UInt8[Tensor, "b c h w"]) -> bool:
+def as_rows(conv: nn.Conv2d, x: UInt8[Tensor, "b c h w"]) -> bool:
     """Whether pictures of few channels are better written out as what the kernel sees."""
-    if not _plain(conv, x) or isinstance(conv.padding, str) or conv.weight[0].numel() > _FEW:
+    if not learned(conv, x) or isinstance(conv.padding, str) or conv.weight[0].numel() > _FEW:
         return False
-    small = max(_sides(conv, x)) <= 2 * _TINY and x.is_contiguous()
+    small = max(_sides(conv, x)) <= 2 * TINY and x.is_contiguous()
     return small and native.usable(x.shape[0], native.BLOCK, conv.out_channels)
 
 
-def _patches(conv: nn.Conv2d, x: Pictures) -> BFloat16[Tensor, "b columns h2 w2"]:
+def patches(conv: nn.Conv2d, x: Pictures) -> BFloat16[Tensor, "b columns h2 w2"]:
     assert not isinstance(conv.padding, str), "asked before"
     (high, wide), channels = conv.kernel_size, x.bytes.shape[1]
     columns = -(-high * wide * channels // native.BLOCK) * native.BLOCK
@@ -117,7 +112,7 @@ def _sides(conv: nn.Conv2d, x: Tensor) -> list[int]:
     return [(side + 2 * pad - kernel) // stride + 1 for side, kernel, stride, pad in sides]
 
 
-def _flat(weight: Float32[Tensor, "out c kh kw"], columns: int) -> Float32[Tensor, "out columns 1 1"]:
+def flat(weight: Float32[Tensor, "out c kh kw"], columns: int) -> Float32[Tensor, "out columns 1 1"]:
     """Kernels as rows, the order that `native.patches` writes, with zeros to the end."""
     rows = weight.permute(0, 2, 3, 1).flatten(1)
     return F.pad(rows, (0, columns - rows.shape[1]))[:, :, None, None]

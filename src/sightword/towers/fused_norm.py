@@ -8,23 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from sightword.towers.eager import eager
 from sightword.towers.native import norm as native
 from sightword.towers.native.library import current
 
 
 def fits(norm: _BatchNorm, x: Tensor, added: Tensor | None = None) -> bool:
-    """Whether the compiled passes can do what `norm` does to x now: learn from a batch, on a CPU.
-
-    Not while somebody counts operations, compiles or pretends: they must see torch's own.
-    """
-    if x.device.type != "cpu" or x.dtype not in (torch.bfloat16, torch.float32) or not norm.training:
-        return False
-    if norm.momentum is None or torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
+    """Whether the compiled passes can do what `norm` does to x now: learn from a batch; see also `eager`."""
+    if x.dtype not in (torch.bfloat16, torch.float32) or not norm.training or norm.momentum is None:
         return False
     parameters = [p for p in (norm.weight, norm.running_mean) if p is not None]
-    plain = type(x) is Tensor and all(p.dtype == torch.float32 for p in parameters)
+    plain = eager(x) and all(p.dtype == torch.float32 for p in parameters)
     return plain and x.numel() > x.shape[1] and current() is not None and _alike(x, added)
 
 
@@ -38,13 +33,25 @@ def fused(
 
     Sums are in float32 and do not depend on the number of threads.
     """
-    counting = norm.track_running_stats and norm.running_mean is not None
-    if counting and norm.num_batches_tracked is not None:
-        norm.num_batches_tracked.add_(1)
-    running = (norm.running_mean, norm.running_var) if counting else None
-    args = norm.weight, norm.bias, running, norm.momentum, norm.eps, rectified
+    args = norm.weight, norm.bias, counted(norm), norm.momentum, norm.eps, rectified
     answer: Tensor = _Fused.apply(x, added, *args)
     return answer
+
+
+def counted(norm: _BatchNorm) -> tuple[Tensor, Tensor] | None:
+    """Count a batch; the running mean and variance that it will move, None where they are not kept."""
+    if not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
+        return None
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    return norm.running_mean, norm.running_var
+
+
+def laid_as(sent: Float[Tensor, "b c *space"], x: Float[Tensor, "b c *space"]) -> Float[Tensor, "b c *space"]:
+    """A gradient in x's numbers and order of memory."""
+    if sent.dtype == x.dtype and sent.stride() == x.stride():
+        return sent
+    return torch.empty_like(x).copy_(sent)
 
 
 class _Fused(torch.autograd.Function):
@@ -71,7 +78,7 @@ class _Fused(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
         x, out, known, weight = ctx.saved_tensors
-        sent = _laid_as(sent, x)
+        sent = laid_as(sent, x)
         to_x, to_added, to_weight, to_bias = native.gradient(
             sent, x, out, known, weight, ctx.both, ctx.rectified
         )
@@ -94,9 +101,3 @@ def _rows(x: Tensor) -> bool:
     if x.dim() == 4:
         return any(x.permute(order).is_contiguous() for order in ((0, 2, 3, 1), (2, 3, 0, 1)))
     return x.dim() == 2 and x.is_contiguous()
-
-
-def _laid_as(sent: Tensor, x: Tensor) -> Tensor:
-    if sent.dtype == x.dtype and sent.stride() == x.stride():
-        return sent
-    return torch.empty_like(x).copy_(sent)

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from sightword.towers.linear import in_bfloat16
+from sightword.towers.eager import eager, in_bfloat16
 from sightword.towers.native import layer_norm as native
 
 
@@ -27,14 +26,14 @@ def normed(norm: nn.LayerNorm, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*r
 
 
 def _fits(norm: nn.LayerNorm, x: Tensor) -> bool:
-    """Under autocast, where something is learned: not while somebody counts, compiles or pretends."""
+    """Under autocast, where something is learned; see also `eager`."""
     if type(norm) is not nn.LayerNorm or norm._forward_hooks or norm._forward_pre_hooks:
         return False
-    if x.device.type != "cpu" or not torch.is_grad_enabled() or norm.weight is None or norm.bias is None:
+    if not torch.is_grad_enabled() or norm.weight is None or norm.bias is None:
         return False
-    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None or not in_bfloat16(x):
+    if not in_bfloat16(x) or not eager(x) or x.dtype != torch.float32:
         return False
-    if type(x) is not Tensor or x.dtype != torch.float32 or tuple(norm.normalized_shape) != x.shape[-1:]:
+    if tuple(norm.normalized_shape) != x.shape[-1:]:
         return False
     plain = all(type(p) is nn.Parameter and p.dtype == torch.float32 for p in (norm.weight, norm.bias))
     learned = norm.weight.requires_grad or x.requires_grad

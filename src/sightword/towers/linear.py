@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from sightword.towers.eager import eager, in_bfloat16
 from sightword.towers.native import linear as native
 
 
@@ -72,23 +72,15 @@ def _plain(layer: nn.Module) -> bool:
 
 
 def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Under autocast, where weights are learned: not while somebody counts, compiles or pretends."""
-    if x.device.type != "cpu" or not (torch.is_grad_enabled() and weight.requires_grad):
-        return False
-    if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None or not in_bfloat16(x):
+    """Under autocast, where weights are learned; see also `eager`."""
+    if not (torch.is_grad_enabled() and weight.requires_grad) or not in_bfloat16(x) or not eager(x):
         return False
     given = [weight] if bias is None else [weight, bias]
-    if type(x) is not Tensor or any(type(t) not in (Tensor, nn.Parameter) for t in given):
+    if any(type(t) not in (Tensor, nn.Parameter) for t in given):
         return False
     if any(t.dtype != torch.float32 for t in given):
         return False
     return native.usable(x.numel() // max(1, x.shape[-1]), weight.shape[1], weight.shape[0])
-
-
-def in_bfloat16(x: Tensor) -> bool:
-    """Whether autocast would have a linear layer take x in bfloat16."""
-    cast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return cast and x.dtype in (torch.bfloat16, torch.float32)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from sightword.towers.batch_norm import BatchNorm2d
 from sightword.towers.blocks import AttentionPool
 from sightword.towers.convolution import Pictures, convolved
 from sightword.towers.layer import Layer, economical
+from sightword.towers.steps import Step, one_after_another, residual
 from sightword.words import Encoded, ImageFacts
 
 
@@ -55,26 +56,33 @@ def _folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
     return conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
 
-class InPairs(nn.Sequential):
-    """Modules one after another; a convolution, its norm and a ReLU behind them are computed by `normed`."""
+class InSteps(nn.Sequential):
+    """Convolutions without bias, each with its norm behind it, perhaps a mean before and a ReLU after."""
 
     def forward(self, x: Float[Tensor, "b c h w"] | Pictures) -> Float[Tensor, "b out h2 w2"]:
-        """The last module's answer. Convolutions have no bias, as a norm follows; one meets `Pictures`."""
-        left = list(self)
-        while left:
-            first, pooled = left.pop(0), 1
-            if isinstance(first, nn.AvgPool2d) and left and isinstance(left[0], nn.Conv2d):
-                assert isinstance(first.kernel_size, int), "a square, see `Basic`"
-                pooled, first = first.kernel_size, left.pop(0)
-            if not isinstance(first, nn.Conv2d):
-                assert isinstance(x, Tensor), "pictures meet a convolution"
-                x = first(x)
-                continue
-            norm, rectified = left.pop(0), bool(left) and isinstance(left[0], nn.ReLU)
-            left = left[1:] if rectified else left
-            x = normed(first, norm, x, None, rectified, pooled)
+        """The last step's answer; x where there is none. `Pictures` meet a convolution."""
+        steps = self.steps()
+        answer = one_after_another(x, steps) if steps else None
+        if answer is not None:
+            return answer
+        for step in steps:
+            x = normed(step.conv, step.norm, x, None, step.rectified, step.pooled)
         assert isinstance(x, Tensor), "pictures meet a convolution"
         return x
+
+    def steps(self) -> list[Step]:
+        """What these modules do."""
+        left, found = list(self), []
+        while left:
+            first, pooled = left.pop(0), 1
+            if isinstance(first, nn.AvgPool2d):
+                assert isinstance(first.kernel_size, int), "a square, see `Basic`"
+                pooled, first = first.kernel_size, left.pop(0)
+            assert isinstance(first, nn.Conv2d), "see above"
+            norm, rectified = left.pop(0), bool(left) and isinstance(left[0], nn.ReLU)
+            left = left[1:] if rectified else left
+            found.append(Step(first, norm, rectified, pooled))
+        return found
 
 
 def map_facts(config: ImageTowerConfig, width: int, token_width: int, grid: int) -> ImageFacts:
@@ -110,13 +118,17 @@ class Basic(Layer):
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         self.norm2 = norm_for(norm, out)
         shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
-        if channels != out:
+        if shortcut or channels != out:
             shortcut += [nn.Conv2d(channels, out, 1, bias=False), norm_for(norm, out)]
-        self.shortcut = InPairs(*shortcut)
+        self.shortcut = InSteps(*shortcut)
 
     @economical
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """One residual step."""
+        steps = Step(self.conv1, self.norm1), Step(self.conv2, self.norm2)
+        answer = residual(x, steps, self.shortcut.steps())
+        if answer is not None:
+            return answer
         y = normed(self.conv1, self.norm1, x, rectified=True)
         return normed(self.conv2, self.norm2, y, self.shortcut(x), rectified=True)
 
@@ -141,7 +153,7 @@ class ResNet(ImageTower):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @staticmethod
-    def _stem(config: ImageTowerConfig) -> InPairs:
+    def _stem(config: ImageTowerConfig) -> InSteps:
         stride = config.patch_size // 2 ** (len(config.layers) - 1)
         strides = [2] * int(math.log2(stride)) or [1]
         parts: list[nn.Module] = []
@@ -149,7 +161,7 @@ class ResNet(ImageTower):
             channels = 3 if i == 0 else config.width
             parts += [nn.Conv2d(channels, config.width, 3, step, padding=1, bias=False)]
             parts += [norm_for(config.norm, config.width), nn.ReLU(inplace=True)]
-        return InPairs(*parts)
+        return InSteps(*parts)
 
     @staticmethod
     def _stages(config: ImageTowerConfig) -> nn.Sequential:

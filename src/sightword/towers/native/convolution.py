@@ -52,6 +52,12 @@ class Plan:
     weight: Numbers
     work: int  # threads that it is worth
 
+    @property
+    def made_strides(self) -> Numbers:
+        """Of an answer (b, out, h2, w2)."""
+        b, out, _, wide = self.made
+        return out, 1, wide * b * out, b * out
+
     def convolve(
         self, x: BFloat16[Tensor, "b c h w"], weight: Float32[Tensor, "out c kh kw"]
     ) -> BFloat16[Tensor, "b out h2 w2"]:
@@ -136,13 +142,14 @@ def plan(x: Tensor, weight: Numbers, stride: Pair, padding: Pair) -> Plan:
     """The plan of a convolution of maps like x by weights (out, c, kh, kw)."""
     functions = current()
     assert functions is not None, "asked before"
-    return _plan(functions, tuple(x.shape), x.stride(), weight, stride, padding)
+    return plan_of(functions, tuple(x.shape), x.stride(), weight, stride, padding)
 
 
 @functools.lru_cache(256)
-def _plan(
+def plan_of(
     functions: ctypes.CDLL, given: Numbers, strides: Numbers, weight: Numbers, stride: Pair, padding: Pair
 ) -> Plan:
+    """The same of maps of this shape and with these strides, by these functions."""
     (b, channels, *sides), (out, _, *kernel) = given, weight
     high, wide = (
         (side + 2 * pad - size) // step + 1
