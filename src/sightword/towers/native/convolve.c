@@ -63,12 +63,10 @@ void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out
     else pack_forward(weight, taps, in, first, last, to);
 }
 
-/* 32 rows of 32 sums to where they belong, or with `more` onto other numbers that lie alike, rounded. */
+/* 16 rows of 32 sums to where they belong, or with `more` onto other numbers that lie alike, rounded. */
 TARGET static inline void put(const float *sums, const uint16_t *more, uint16_t *to, int64_t apart) {
-    enum { FLOATS = SIDE * SIDE };
-    for (int64_t r = 0; r < WIDE; r++) {
-        const float *from = sums + r / SIDE * 2 * FLOATS + r % SIDE * SIDE;
-        __m512 low = _mm512_load_ps(from), high = _mm512_load_ps(from + FLOATS);
+    for (int64_t r = 0; r < SIDE; r++) {
+        __m512 low = _mm512_load_ps(sums + r * SIDE), high = _mm512_load_ps(sums + (SIDE + r) * SIDE);
         if (more) {
             low = _mm512_add_ps(low, widened(more + r * apart));
             high = _mm512_add_ps(high, widened(more + r * apart + SIDE));
@@ -83,7 +81,7 @@ TARGET static inline void put(const float *sums, const uint16_t *more, uint16_t 
    the last 32 pictures may overlap those before, so that no answer can be written over `more`. */
 TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights,
                              const uint16_t *more, int64_t first, int64_t last, uint16_t *to) {
-    float sums[4 * SIDE * SIDE] __attribute__((aligned(64)));
+    float sums[2 * SIDE * SIDE] __attribute__((aligned(64)));
     const Map *given = back ? &c->out : &c->in, *made = back ? &c->in : &c->out;
     int64_t taps = c->high * c->wide, depth = given->channels / DEEP;
     int32_t *tap = malloc((size_t)(2 * taps) * sizeof *tap), *at = tap + taps;
@@ -91,8 +89,8 @@ TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *fro
     use_tiles();
     for (int64_t place = first; place < last; place++) {
         int64_t count = back ? seeing(c, place, tap, at) : seen(c, place, tap, at);
-        for (int64_t column = 0; column < made->channels; column += WIDE)
-            for (int64_t done = 0; done < c->batch; done += WIDE) {
+        for (int64_t done = 0; done < c->batch; done += WIDE)
+            for (int64_t column = 0; column < made->channels; column += WIDE) {
                 int64_t picture = done + WIDE <= c->batch ? done : c->batch - WIDE;
                 const uint16_t *rows = from + picture * given->picture;
                 clear_sums();
@@ -102,10 +100,13 @@ TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *fro
                     for (int64_t k = 0; k < depth; k++, left += DEEP, right += 2 * TILE)
                         add_product(left, 2 * given->picture, SIDE * given->picture, right);
                 }
-                store_sums(sums);
-                WRITTEN;
                 int64_t where = place * made->place + picture * made->picture + column;
-                put(sums, more ? more + where : 0, to + where, made->picture);
+                for (int half = 0; half < 2; half++, where += SIDE * made->picture) { /* less memory in the nearest cache */
+                    store_half(half, sums);
+                    WRITTEN;
+                    put(sums, more ? more + where : 0, to + where, made->picture);
+                    WRITTEN;
+                }
             }
     }
     release_tiles();

@@ -101,14 +101,26 @@ TARGET static inline void store_sums(float *sums) {
     _tile_stored(3, sums + 3 * FLOATS, ROW);
 }
 
+/* The first 16 rows of these sums, or the others. */
+TARGET static inline void store_half(int lower, float *sums) {
+    enum { FLOATS = SIDE * SIDE };
+    if (lower) {
+        _tile_stored(2, sums, ROW);
+        _tile_stored(3, sums + FLOATS, ROW);
+    } else {
+        _tile_stored(0, sums, ROW);
+        _tile_stored(1, sums + FLOATS, ROW);
+    }
+}
+
 /* 32 rows, `bytes` apart, and the next 16 of them `down` numbers further, times two tiles that lie together. */
 TARGET static inline void add_product(const uint16_t *left, int64_t bytes, int64_t down, const uint16_t *right) {
     _tile_loadd(4, left, bytes);
     _tile_loadd(6, right, ROW);
-    _tile_loadd(7, right + TILE, ROW);
-    _tile_loadd(5, left + down, bytes);
     _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, right + TILE, ROW);
     _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, left + down, bytes);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
 }
