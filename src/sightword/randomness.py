@@ -23,11 +23,15 @@ def stream(*purpose: object) -> int:
 
 def mix(values: U64) -> U64:
     """The splitmix64 finaliser (Steele, Lea and Flood 2014, figure 18): scrambles 64 bits, a bijection."""
-    with np.errstate(over="ignore"):
-        z = values + _GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+    if not values.ndim:  # of single numbers numpy would say that they overflow, as they should
+        return mix(values[None])[0]
+    z = values + _GOLDEN
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z
 
 
 def uniform(
@@ -47,8 +51,8 @@ def uniform(
     """
     ids64 = np.asarray(ids).astype(np.uint64)
     epochs64 = np.broadcast_to(np.asarray(epochs).astype(np.uint64), ids64.shape)
-    state = mix(np.full(ids64.shape, seed, dtype=np.int64).astype(np.uint64))
-    state = mix(state ^ np.uint64(purpose))
+    state = mix(np.full(1, seed, dtype=np.int64).astype(np.uint64))
+    state = mix(state ^ np.uint64(purpose)).reshape((1,) * ids64.ndim)
     state = mix(mix(state ^ ids64) ^ epochs64)
     counters = np.arange(count, dtype=np.uint64)
     bits = mix(mix(state[..., None] ^ (counters * _GOLDEN)))

@@ -34,12 +34,13 @@ def nt_xent_logits(
 
     A view's similarity with itself is -inf.
     """
-    all_a, all_b = unit(all_a), unit(all_b)
-    a, b = unit(a) / temperature, unit(b) / temperature
-    itself = F.one_hot(own_columns(a, offset), len(all_a)).bool()
-    own_a = (a @ all_a.T).masked_fill(itself, -torch.inf)
-    own_b = (b @ all_b.T).masked_fill(itself, -torch.inf)
-    return torch.cat([a @ all_b.T, own_a], dim=1), torch.cat([b @ all_a.T, own_b], dim=1)
+    every_a, every_b = unit(all_a), unit(all_b)  # in one process those of our rows, too
+    a = (every_a if all_a is a else unit(a)) / temperature
+    b = (every_b if all_b is b else unit(b)) / temperature
+    itself = F.one_hot(own_columns(a, offset), len(every_a)).bool()
+    own_a = (a @ every_a.T).masked_fill(itself, -torch.inf)
+    own_b = (b @ every_b.T).masked_fill(itself, -torch.inf)
+    return torch.cat([a @ every_b.T, own_a], dim=1), torch.cat([b @ every_a.T, own_b], dim=1)
 
 
 def sigmoid_logits(

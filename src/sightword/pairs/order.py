@@ -13,7 +13,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Int64, UInt64
@@ -21,6 +21,7 @@ from jaxtyping import Int64, UInt64
 from sightword.errors import SightwordError
 from sightword.randomness import mix, stream, uniform
 
+_TOGETHER = 2048  # positions whose samples are found at once: for a few numpy takes as long
 _ROUNDS = 8  # even 4 are indistinguishable in theory (Luby and Rackoff 1988); small windows like more
 
 
@@ -64,6 +65,17 @@ class _Epoch:
     window_keys: UInt64[np.ndarray, " w"]
 
 
+class _Near(NamedTuple):
+    """The sample ids of some consecutive positions of an epoch."""
+
+    epoch: int
+    first: int
+    ids: Int64[np.ndarray, " n"]
+
+    def holds(self, epoch: int, first: int, end: int) -> bool:
+        return self.epoch == epoch and self.first <= first and end <= self.first + len(self.ids)
+
+
 @final
 class Order(Ordering):
     """Every sample once in an epoch, shuffled.
@@ -81,6 +93,7 @@ class Order(Ordering):
         self._sizes = np.array(self.counts, dtype=np.int64)
         self._first_ids = np.cumsum(self._sizes) - self._sizes
         self._total = int(self._sizes.sum())
+        self._near: _Near | None = None
         self._epochs: tuple[_Epoch, ...] = ()  # the latest two: a mixture looks from one back to the other
 
     @property
@@ -102,8 +115,13 @@ class Order(Ordering):
     def batch(self, step: int, batch_size: int) -> tuple[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]]:
         assert step >= 0, step
         epoch, within = divmod(step, self.steps_per_epoch(batch_size))
-        ids = self.ids(epoch, np.arange(within * batch_size, (within + 1) * batch_size))
-        return np.full(batch_size, epoch, dtype=np.int64), ids
+        first = within * batch_size
+        known = self._near  # read once, as below
+        if known is None or not known.holds(epoch, first, first + batch_size):
+            end = min(self.total, first + max(batch_size, _TOGETHER))
+            known = self._near = _Near(epoch, first, self.ids(epoch, np.arange(first, end)))
+        ids = known.ids[first - known.first :][:batch_size]
+        return np.full(batch_size, epoch, dtype=np.int64), ids.copy()
 
     def ids(self, epoch: int, positions: Int64[np.ndarray, " b"]) -> Int64[np.ndarray, " b"]:
         """The sample ids at positions of an epoch; over all positions, a permutation of all ids."""

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightword.towers.batch_norm import BatchNorm1d
+from sightword.towers.linear import applied
 
 
 def batch_norm(width: int, affine: bool = True) -> nn.Module:
@@ -18,7 +19,23 @@ def batch_norm(width: int, affine: bool = True) -> nn.Module:
     return BatchNorm1d(width, affine=affine)
 
 
-def mlp_head(widths: Sequence[int], bias: bool = True, last_norm: bool = False) -> nn.Sequential:
+class Head(nn.Sequential):
+    """Linear maps, batch norms and ReLUs one after another, by kernels of our own where there are such."""
+
+    def forward(self, x: Float[Tensor, "rows width"]) -> Float[Tensor, "rows out"]:
+        """The last layer's answer."""
+        layers = list(self)
+        while layers:
+            layer = layers.pop(0)
+            if isinstance(layer, BatchNorm1d):
+                rectified = bool(layers) and isinstance(layers[0], nn.ReLU)
+                x, layers = layer.followed(x, None, rectified), layers[rectified:]
+            else:
+                x = applied(layer, x)
+        return x
+
+
+def mlp_head(widths: Sequence[int], bias: bool = True, last_norm: bool = False) -> Head:
     """Linear maps from width to width, with batch norm and ReLU between them.
 
     SimCLR as SLIP (SLIP's released code): `mlp_head([w, 4096, 4096, 256])`.
@@ -40,7 +57,7 @@ def mlp_head(widths: Sequence[int], bias: bool = True, last_norm: bool = False) 
             layers += [batch_norm(after), nn.ReLU(inplace=True)]
         elif last_norm:
             layers.append(batch_norm(after, affine=False))
-    return nn.Sequential(*layers)
+    return Head(*layers)
 
 
 class PrototypeHead(nn.Module):

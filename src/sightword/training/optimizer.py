@@ -67,5 +67,7 @@ def gradient_norm(model: nn.Module, clip: float) -> Float[Tensor, ""]:
     if sharded(model):
         norm = (distributed.mean(norm.square()) * distributed.world_size()).sqrt()
     if clip > 0:
-        torch._foreach_mul_(gradients, (clip / (norm + _NOT_ZERO)).clamp_max(1.0))
+        factor = (clip / (norm + _NOT_ZERO)).clamp_max(1.0)
+        if norm.device.type != "cpu" or factor != 1.0:  # elsewhere to ask is to wait
+            torch._foreach_mul_(gradients, factor)
     return norm

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -143,9 +144,13 @@ class Pretrainer(nn.Module):
         """
         if self.encoders.joint is not None:
             self.encoders.joint.clamp_()
-        for module in self.modules():
-            if isinstance(module, Follower):
-                module.update(progress, before)
+        for follower in self._followers:
+            follower.update(progress, before)
+
+    @cached_property
+    def _followers(self) -> tuple[Follower, ...]:
+        """Every momentum copy in the tree; a walk through it takes as long as a small step's optimizer."""
+        return tuple(module for module in self.modules() if isinstance(module, Follower))
 
     def kept_encoders(self) -> Encoders:
         """What to save for use: the averaged encoders when there is an average."""

@@ -10,6 +10,13 @@ import torch
 from sightword.randomness import stream
 
 
+def reseed(seed: int, device: torch.device) -> None:
+    """`torch.manual_seed` for the CPU and one device. Torch's seeds every kind of device."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def seeded(seed: int, *purpose: object) -> Iterator[None]:
     """While it lasts, torch draws from (seed, purpose) alone; afterwards as if nothing had been drawn."""

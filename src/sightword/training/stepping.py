@@ -13,6 +13,7 @@ from sightword.training.logbook import Outcome
 from sightword.training.meters import Readings, feature_readings, overhearing, view_readings
 from sightword.training.optimizer import gradient_norm, learning_rate, set_learning_rate
 from sightword.training.pretrainer import Answer, Encoders, Pretrainer
+from sightword.training.seeding import reseed
 from sightword.training.session import Session
 from sightword.training.setup import build_pretrainer
 from sightword.training.together.engine import Engine, make_engine
@@ -45,7 +46,7 @@ class Stepper:
             gradients: whether each term's own gradient is, too.
         """
         config, session = self.session.config, self.session
-        torch.manual_seed(stream("step", config.seed, step))
+        reseed(stream("step", config.seed, step), session.device)
         lr = learning_rate(config.optimizer, step, session.total)
         set_learning_rate(session.optimizer, lr)
         answer, readings = self._answer(step, batch, measured, gradients)
