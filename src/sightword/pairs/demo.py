@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -42,5 +43,11 @@ def is_packaged(path: Path) -> bool:
 def _sha256(path: Path) -> str:
     if not path.is_file():
         return ""
+    about = path.stat()
+    return _read_sha256(path, about.st_size, about.st_mtime_ns, about.st_ino)
+
+
+@lru_cache(4)
+def _read_sha256(path: Path, *unchanged: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

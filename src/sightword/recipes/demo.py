@@ -75,7 +75,7 @@ def run_demo(out: Path, seed: int) -> Path:
 
 def _nice(config: Config) -> int:
     """The shortest run, by a factor of two and more, gives way by as much: so all end at about one time."""
-    return 4 if Path(config.out).name == "clip" else 0
+    return 5 if Path(config.out).name == "clip" else 0
 
 
 def _equal_flops(clip: Config, slip: Config, out: Path) -> Config | None:
