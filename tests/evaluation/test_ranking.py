@@ -36,6 +36,19 @@ def test_ranks_as_a_sorted_list_has_them(n: int, classes: int, seed: int, ties: 
         np.testing.assert_allclose(ranked.probability[i], shares[order[:5]], rtol=1e-4)
 
 
+def test_what_is_no_number_is_ranked_as_torch_sorts_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, 12, generator=generator).masked_fill(
+        torch.rand(40, 12, generator=generator) < 0.2, torch.nan
+    )
+    logits[7], logits[8, :3] = -torch.inf, torch.inf
+    labels = torch.arange(40) % 12
+    order = logits.argsort(dim=1, descending=True, stable=True)
+    ranked = rank_classes(logits, labels)
+    assert ranked.rank.tolist() == ((order == labels[:, None]).int().argmax(dim=1) + 1).tolist()
+    assert ranked.top.tolist() == order[:, :5].tolist()
+
+
 def test_a_collapsed_model_is_right_by_chance() -> None:
     labels = torch.arange(20) % 10
     ranked = rank_classes(torch.zeros(20, 10), labels)

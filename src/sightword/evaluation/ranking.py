@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
@@ -42,9 +43,7 @@ def rank_classes(logits: Float[Tensor, "n c"], labels: Int64[Tensor, " n"]) -> R
 
     So a model that gives every class one score is right by chance, not always.
     """
-    order = logits.argsort(dim=1, descending=True, stable=True)
-    rank = (order == labels[:, None]).int().argmax(dim=1) + 1
-    top = order[:, :TOP]
+    rank, top = _rank_of(logits, labels), _best(logits)
     probability = logits.softmax(dim=1).gather(1, top)
     return Ranked(
         rank.numpy().astype(np.int64),
@@ -58,10 +57,32 @@ def best_hit(
     scores: Float[Tensor, "q m"], hits: Bool[Tensor, "q m"]
 ) -> tuple[Int64[Tensor, " q"], Int64[Tensor, "q t"]]:
     """The rank of each query's best hit, from 1, and the indices of its five best answers, best first."""
-    order = scores.argsort(dim=1, descending=True, stable=True)
     assert bool(hits.any(dim=1).all())
-    rank = hits.gather(1, order).int().argmax(dim=1) + 1
-    return rank, order[:, :TOP]
+    nearest = scores.masked_fill(~hits, -torch.inf).argmax(dim=1)
+    return _rank_of(scores, nearest), _best(scores)
+
+
+def _rank_of(scores: Float[Tensor, "n m"], which: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """The rank, from 1, of one answer in each row; of equal ones the lower comes first. No row is sorted.
+
+    What is not a number comes before all others, as where torch sorts.
+    """
+    scores = scores.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    own, places = scores.gather(1, which[:, None]), torch.arange(scores.shape[1])
+    earlier = (scores == own) & (places < which[:, None])
+    rank: Tensor = ((scores > own) | earlier).sum(dim=1) + 1
+    return rank
+
+
+def _best(scores: Float[Tensor, "n m"]) -> Int64[Tensor, "n t"]:
+    """The five best answers of each row, best first; of equal ones the lower comes first."""
+    count = min(TOP, scores.shape[1])
+    values, found = scores.topk(min(count + 1, scores.shape[1]))
+    equal = ~(values[:, 1:] < values[:, :-1]).all(dim=1)  # topk takes any of them, and in any order
+    found = found[:, :count]
+    if bool(equal.any()):
+        found[equal] = scores[equal].argsort(dim=1, descending=True, stable=True)[:, :count]
+    return found
 
 
 def join(parts: list[Ranked]) -> Ranked:
