@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from sightword.errors import SightwordError
+from sightword.evaluation.compare import Difference
 from sightword.report import sections
 from sightword.report.evidence import Shown, deciding, open_shown, place_of
 from sightword.report.fairness import fair_comparisons
@@ -14,8 +18,8 @@ from sightword.report.galleries import Cast, embedding, neighbours, retrieval, z
 from sightword.report.licences import licences
 from sightword.report.markup import Markup, asset, document, tag, verbatim
 from sightword.report.method import method
-from sightword.report.paired import paired
-from sightword.report.records import Run, read_runs
+from sightword.report.paired import Paired, paired
+from sightword.report.records import Measure, Run, read_runs
 from sightword.report.sections import Section
 from sightword.report.tables import key_to_runs
 from sightword.report.verdicts import Verdict, headline, lede
@@ -36,7 +40,8 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     Raises:
         SightwordError: a directory is not a run, or its records are damaged.
     """
-    page = render(read_runs(runs))
+    with threadpool_limits(1, user_api="blas"):  # matrices are small: more threads would wait for each other
+        page = render(read_runs(runs))
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = out.with_suffix(".part")
     aside.write_text(page, encoding="utf-8")
@@ -47,8 +52,10 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
 def render(runs: Sequence[Run]) -> Markup:
     """The whole page."""
     measure = deciding(runs)
-    verdicts = [Verdict(fair, paired(fair.first, fair.second), measure) for fair in fair_comparisons(runs)]
-    parts = _parts(runs, verdicts)
+    fairs = fair_comparisons(runs)
+    known = _all_paired([(f.first, f.second) for f in fairs] + [(runs[0], run) for run in runs[1:]])
+    verdicts = [Verdict(f, known[f.first.label, f.second.label], measure) for f in fairs]
+    parts = _parts(runs, verdicts, {run.label: known[runs[0].label, run.label].found for run in runs[1:]})
     title = headline(verdicts, runs, measure)
     body = [
         _header(title, runs, parts),
@@ -59,12 +66,18 @@ def render(runs: Sequence[Run]) -> Markup:
     return document(title, body, ["page.css"])
 
 
-def _parts(runs: Sequence[Run], verdicts: Sequence[Verdict]) -> list[Section]:
-    first = runs[0]
-    known = {(v.fair.first.label, v.fair.second.label): v.paired for v in verdicts}
-    against_first = {
-        run.label: (known.get((first.label, run.label)) or paired(first, run)).found for run in runs[1:]
-    }
+def _all_paired(pairs: Sequence[tuple[Run, Run]]) -> dict[tuple[str, str], Paired]:
+    """Each pair compared once, by the labels of its runs. Drawing works without Python's lock, in part."""
+    each = {(first.label, second.label): (first, second) for first, second in pairs}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return dict(zip(each, threads.map(lambda two: paired(*two), each.values()), strict=True))
+
+
+def _parts(
+    runs: Sequence[Run],
+    verdicts: Sequence[Verdict],
+    against_first: Mapping[str, Mapping[Measure, Difference]],
+) -> list[Section]:
     shown, missing = _shown(runs)
     parts = [
         sections.warnings(runs),
