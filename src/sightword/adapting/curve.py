@@ -13,9 +13,9 @@ from sightword.adapting.choice import Point
 from sightword.adapting.mixing import mixture
 from sightword.adapting.scoring import Change, Scoring
 from sightword.statistics import Interval
-from sightword.training.disk import read_tensors
 from sightword.training.model import Model
 from sightword.training.records import digest, file_digest
+from sightword.training.tensors import read_tensors
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from sightword.adapting.choice import Point
 from sightword.adapting.curve import Ends
 from sightword.adapting.mixing import hash_of
 from sightword.config import to_toml
-from sightword.training.disk import read_tensors, write_text, writing
+from sightword.training.disk import write_text, writing
 from sightword.training.saving.checkpoint import write_encoders
+from sightword.training.tensors import read_tensors
 
 
 def publish(ends: Ends, chosen: Point, folder: Path, weights: str) -> None:

@@ -56,7 +56,6 @@ def run_demo(out: Path, seed: int) -> Path:
     Raises:
         SightwordError: when a run fails or is interrupted; the same call goes on.
     """
-    from sightword.recipes.runs import go_on
     from sightword.training.launch import Launcher
 
     clip = replace(demo_clip(), out=str(out / "clip"), seed=seed)
@@ -64,13 +63,20 @@ def run_demo(out: Path, seed: int) -> Path:
     equal = partial(_equal_flops, clip, slip, out / "clip-equal-flops")
     jobs: list[Callable[[], Config | None]] = [lambda: clip, lambda: slip, equal]
     # One more at once than there are cores: none idles while the longest run comes to its end.
-    launcher = Launcher(go_on, slots=min(len(jobs), _cores() + 1), nice=_nice)
+    launcher = Launcher(_go_on, slots=min(len(jobs), _cores() + 1), nice=_nice)
     with ThreadPoolExecutor(1) as aside:
         page = aside.submit(import_module, "sightword.report.page")  # seconds, while runs begin
         launcher.run(jobs)
     runs = [Path(clip.out), Path(slip.out), out / "clip-equal-flops"]
     written: Path = page.result().write_report(runs, out / "report.html")
     return written
+
+
+def _go_on(config: Config) -> None:
+    """`runs.go_on`, which brings torch along: seconds that the launcher need not wait before runs begin."""
+    from sightword.recipes.runs import go_on
+
+    go_on(config)
 
 
 def _nice(config: Config) -> int:

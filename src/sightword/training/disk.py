@@ -5,13 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from sightword.errors import SightwordError
 from sightword.pairs.files import sweep, write_whole
@@ -96,15 +94,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def read_tensors(file: Path) -> Mapping[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
-
-    Raises:
-        SightwordError: when it is missing or damaged.
-    """
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise SightwordError(f"'{file}' cannot be read: {error}; restore it, or train again") from error

@@ -16,11 +16,11 @@ from sightword.config import Config, DataConfig, load
 from sightword.errors import SightwordError
 from sightword.pairs.words.tokenizer import ClipTokenizer, Tokenizer, load_run_tokenizer
 from sightword.towers.joint_space import JointSpace
-from sightword.training.disk import read_tensors
 from sightword.training.pretrainer import Encoders
 from sightword.training.records import digest, file_digest
 from sightword.training.saving.checkpoint import about_encoders, fit
 from sightword.training.setup import Equipment, build_encoders, choose_device
+from sightword.training.tensors import read_tensors
 from sightword.views.evaluation import Preparation
 from sightword.weights.folders import is_usual
 from sightword.weights.sources import files_of, open_weights

@@ -24,12 +24,12 @@ from sightword.towers.build import build_image, build_text
 from sightword.towers.joint import JointTrunk
 from sightword.towers.joint_space import JointSpace
 from sightword.towers.layer import recompute_blocks
-from sightword.training.disk import read_tensors
 from sightword.training.locked import hold
 from sightword.training.pretrained import start
 from sightword.training.pretrainer import Encoders, Pretrainer, Weighted
 from sightword.training.saving.checkpoint import fit
 from sightword.training.seeding import seeded
+from sightword.training.tensors import read_tensors
 from sightword.weights.foreign import Foreign
 from sightword.words import Contrast, Source, Surroundings
 
