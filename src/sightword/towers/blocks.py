@@ -71,7 +71,8 @@ class Attention(nn.Module):
         if packing is None:
             mixed = self._mix(qkv, valid, causal)
         elif packing.bounds is None:
-            mixed = packing.apart(qkv, lambda part, mask: self._mix(part, mask, causal))
+            # Padding comes last in a row, where no token before it looks when they look back only.
+            mixed = packing.apart(qkv, lambda part, mask: self._mix(part, None if causal else mask, causal))
         else:
             q, k, v = qkv[0].unflatten(1, (3, self.heads, -1)).unbind(1)
             longest = packing.groups[-1][1]
