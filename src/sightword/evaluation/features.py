@@ -25,6 +25,7 @@ from sightword.evaluation.progress import watched
 from sightword.pairs.files import write_whole
 from sightword.views.decode import decode
 from sightword.views.evaluation import Preparation
+from sightword.views.in_threads import mapped
 
 Kind = Literal["pooled", "projected"]
 KINDS: tuple[Kind, ...] = ("pooled", "projected")
@@ -280,7 +281,8 @@ def batches(labelled: LabelledSet, what: str) -> Iterator[tuple[int, list[Pixels
     with ThreadPoolExecutor(os.cpu_count()) as threads:
 
         def begun(start: int) -> Iterator[Pixels | BadSample]:
-            return threads.map(partial(picture_of, labelled), range(start, min(start + BATCH, len(labelled))))
+            rows = range(start, min(start + BATCH, len(labelled)))
+            return mapped(partial(picture_of, labelled), rows, threads)
 
         ahead = begun(0)
         for start in watched(starts, len(labelled), what, BATCH):

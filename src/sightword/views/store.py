@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from typing import TypeAlias, final
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from sightword.errors import BadSample
 from sightword.views.decode import decode
 from sightword.views.geometry import Pictures
+from sightword.views.in_threads import mapped
 from sightword.views.native.library import current
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ Decoder: TypeAlias = Callable[[bytes, str], Pixels]
 
 MIB = 2**20
 CHUNK = 512  # pictures decoded between two looks at the budget
-_TURN = 32  # of them that a thread takes at once
 
 
 @final
@@ -68,9 +67,8 @@ class DecodedStore:
         loaded: list[Pixels | BadSample] = []
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             for start in range(0, len(keys), CHUNK):
-                end = min(start + CHUNK, len(keys))
-                parts = [range(first, min(first + _TURN, end)) for first in range(start, end, _TURN)]
-                loaded += chain(*pool.map(lambda part: _load(read, decoder, part, keys), parts))
+                chunk = range(start, min(start + CHUNK, len(keys)))
+                loaded += mapped(lambda sample: _load(read, decoder, sample, keys[sample]), chunk, pool)
                 if sum(it.nbytes for it in loaded if isinstance(it, np.ndarray)) > budget_mib * MIB:
                     log.warning(
                         "%d pictures need more than %g MiB decoded: each is decoded whenever it is seen",
@@ -125,16 +123,11 @@ class DecodedStore:
         return self._pixels.view(len(self._sizes), height, width, 3)
 
 
-def _load(
-    read: Callable[[int], bytes], decoder: Decoder, part: range, keys: Sequence[str]
-) -> list[Pixels | BadSample]:
-    found = list[Pixels | BadSample]()
-    for sample in part:
-        try:
-            found.append(decoder(read(sample), keys[sample]))
-        except BadSample as error:
-            found.append(error)
-    return found
+def _load(read: Callable[[int], bytes], decoder: Decoder, sample: int, key: str) -> Pixels | BadSample:
+    try:
+        return decoder(read(sample), key)
+    except BadSample as error:
+        return error
 
 
 def _pack(loaded: list[Pixels | BadSample]) -> DecodedStore:
