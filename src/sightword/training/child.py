@@ -18,6 +18,7 @@ from threading import Thread
 from sightword.config import Config
 from sightword.errors import SightwordError
 from sightword.training.allocator import large_pages
+from sightword.training.turns import take_long_turns
 
 Work = Callable[[Config], None]
 LOG = "log.txt"
@@ -84,6 +85,7 @@ def _run(work: Work, config: Config, threads: int, gpu: str, nice: int) -> None:
     os.setpgrp()  # Ctrl-C reaches the launcher alone, which asks each run once to save and end
     Thread(target=_end_with_parent, daemon=True).start()
     os.nice(nice)
+    take_long_turns()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
