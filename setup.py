@@ -19,6 +19,7 @@ TOWER_SOURCES = (
     "linear_weigh.c",
     "layer_norm.c",
     "attention.c",
+    "waiting.c",
 )
 TOWER_HEADERS = (
     "norm.h",

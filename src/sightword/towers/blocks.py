@@ -74,7 +74,7 @@ class Attention(nn.Module):
             # Padding comes last in a row, where no token before it looks when they look back only.
             mixed = packing.apart(qkv, lambda part, mask: self._mix(part, None if causal else mask, causal))
         else:
-            q, k, v = qkv[0].unflatten(1, (3, self.heads, -1)).unbind(1)
+            q, k, v = qkv.squeeze(0).unflatten(1, (3, self.heads, -1)).unbind(1)
             longest = packing.groups[-1][1]
             mixed = varlen.attend_within(q, k, v, packing.bounds, longest, causal).flatten(1)[None]
         return applied(self.proj, mixed)

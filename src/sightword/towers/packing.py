@@ -68,11 +68,11 @@ class Packing:
     def spread(self, x: Float[Tensor, "1 total w"]) -> Float[Tensor, "b n w"]:
         """Packed tokens as rows again; what stands in the padding is finite and means nothing."""
         b, n = self.shape
-        return x.new_zeros(b * n, x.shape[2]).index_copy(0, self.places, x[0]).view(b, n, -1)
+        return x.new_zeros(b * n, x.shape[2]).index_copy(0, self.places, x.squeeze(0)).view(b, n, -1)
 
     def at(self, x: Float[Tensor, "1 total w"], where: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
         """One token of each row."""
-        return x[0].index_select(0, where)
+        return x.squeeze(0).index_select(0, where)
 
     def mean(self, x: Float[Tensor, "1 total w"]) -> Float[Tensor, "b w"]:
         """Over the tokens of each row that are no padding."""
@@ -89,7 +89,7 @@ class Packing:
         return torch.cat([mix(part, mask).flatten(0, 1) for part, mask in self._each(x)])[None]
 
     def _each(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
-        parts = x[0].split([rows * length for rows, length in self.groups])
+        parts = x.squeeze(0).split([rows * length for rows, length in self.groups])
         for part, (rows, length), mask in zip(parts, self.groups, self.masks, strict=True):
             yield part.view(rows, length, -1), mask
 
