@@ -189,7 +189,9 @@ def test_what_is_locked_gets_no_gradient() -> None:
     assert made.norm1.bias.grad is not None
 
 
-@pytest.mark.parametrize("why", ["float32", "evaluation", "locked", "few", "large", "group"])
+@pytest.mark.parametrize(
+    "why", ["float32", "evaluation", "locked", "few", "large", "group", "same", "bfloat16 weights", "order"]
+)
 def test_other_steps_are_done_one_by_one(why: str) -> None:
     made: Basic = Basic(64, 64, 1, "group") if why == "group" else block(64, 64, 1)
     x = maps(8 if why == "few" else 32, 64, 16 if why == "large" else 8)
@@ -197,6 +199,12 @@ def test_other_steps_are_done_one_by_one(why: str) -> None:
         made.eval()
     if why == "locked":
         made.conv2.weight.requires_grad_(False)
+    if why == "same":
+        made.conv1.padding = "same"
+    if why == "bfloat16 weights":
+        made.conv1.bfloat16()
+    if why == "order":
+        x = x.contiguous()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=why != "float32"):
         answer = made(x.float() if why == "float32" else x)
     assert IN_ONE not in str(answer.grad_fn)

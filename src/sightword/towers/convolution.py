@@ -85,7 +85,8 @@ def learned(conv: nn.Conv2d, x: Tensor) -> bool:
     if not (torch.is_grad_enabled() and conv.weight.requires_grad) or not cast_to_bfloat16() or not eager(x):
         return False
     plain = conv.bias is None and conv.groups == 1 and conv.dilation == (1, 1)
-    return plain and conv.padding_mode == "zeros" and type(conv.weight) is nn.Parameter
+    plain = plain and conv.padding_mode == "zeros" and conv.weight.dtype == torch.float32
+    return plain and type(conv.weight) is nn.Parameter
 
 
 def as_rows(conv: nn.Conv2d, x: UInt8[Tensor, "b c h w"]) -> bool:

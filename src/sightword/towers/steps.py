@@ -91,6 +91,8 @@ def one_after_another(x: Tensor | Pictures, steps: Sequence[Step]) -> Float[Tens
             return None
         x = patches(steps[0].conv, x)
         columns = x.shape[1]
+    elif not convolutions.by_rows(x):
+        return None
     planned = _planned(steps, x, columns)
     return None if planned is None else _answer(x, _Way(planned))
 
@@ -119,7 +121,8 @@ def _allowed(steps: Sequence[Step], x: Tensor) -> bool:
     """Whether each step learns from the batch of one process, in bfloat16, and is of a common kind."""
     if x.dtype not in (torch.bfloat16, torch.uint8) or distributed.world_size() > 1:
         return False
-    return all(learned(step.conv, x) and _plain(step.norm) for step in steps)
+    named = any(isinstance(step.conv.padding, str) for step in steps)
+    return not named and all(learned(step.conv, x) and _plain(step.norm) for step in steps)
 
 
 def _plain(norm: nn.Module) -> bool:
