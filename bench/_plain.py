@@ -6,6 +6,7 @@ this file cannot go on comparing a path with itself.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 
 from sightword.config import OptimizerConfig
 from sightword.losses import contrast
-from sightword.towers import batch_norm, blocks, resnet, stems, text
+from sightword.towers import blocks, resnet, stems, text
+from sightword.towers.convolution import Pictures
+from sightword.towers.native.library import SETTING
 from sightword.training import pretrainer, session
 from sightword.training.matmul import full_accuracy, multiplying
 from sightword.training.optimizer import make_optimizer
@@ -33,14 +36,14 @@ def plainly() -> Iterator[None]:
         (blocks, "attend", _sdpa),
         (stems.PatchStem, "forward", _convolution),
         (stems.PatchStem, "embed", _seen_patches),
-        (batch_norm, "fits", lambda *_: False),
-        (resnet, "convolved", lambda conv, x: conv(x)),
+        (resnet, "convolved", _convolved),
         (session, "make_optimizer", _one_by_one),
         (pretrainer, "make_plan", _apart),
         (contrast, "LARGE", sys.maxsize),  # logits are kept
     ]
     full_accuracy(torch.device("cpu"))  # what it finds is remembered: it must not look around in here
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, {SETTING: "0"}))  # no kernels of our own
         for place, name, replacement in swaps:
             stack.enter_context(mock.patch.object(place, name, replacement))
         stack.enter_context(multiplying("highest"))
@@ -54,6 +57,12 @@ def fast() -> Iterator[None]:
     """Training as it is; logits come in pieces also of a batch that is too small to need it."""
     with mock.patch.object(contrast, "LARGE", 0):
         yield
+
+
+def _convolved(conv: nn.Conv2d, x: Tensor | Pictures, pooled: int = 1) -> Tensor:
+    x = x.normalised() if isinstance(x, Pictures) else x
+    answer: Tensor = conv(x if pooled == 1 else F.avg_pool2d(x, pooled))
+    return answer
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None, causal: bool = False) -> Tensor:
