@@ -55,8 +55,13 @@ def _sum_of_parts() -> int:
     return sum(done)
 
 
+def _helpers() -> int:
+    return sum(thread.name == "towers" for thread in threading.enumerate())
+
+
 def test_several_threads_and_a_fork_have_helpers_of_their_own() -> None:
     assert _sum_of_parts() == 36
+    before = _helpers()
     answers = list[int]()
     several = [threading.Thread(target=lambda: answers.append(_sum_of_parts())) for _ in range(4)]
     for one in several:
@@ -64,8 +69,10 @@ def test_several_threads_and_a_fork_have_helpers_of_their_own() -> None:
     for one in several:
         one.join()
     assert answers == [36] * 4
-    while sum(thread.name == "towers" for thread in threading.enumerate()) > 2:  # theirs end with them
+    until = time.monotonic() + 30
+    while _helpers() > before and time.monotonic() < until:
         time.sleep(0.01)
+    assert _helpers() == before  # theirs end with them
     child = multiprocessing.get_context("fork").Process(target=_sum_of_parts)
     child.start()
     child.join(timeout=60)
