@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from sightword.evaluation.labelled import Benchmark, LabelledSet, Labels
@@ -14,7 +13,6 @@ from sightword.pairs.sources import open_pairs
 TESTS = ("test_artist", "test_concept")
 
 
-@cache
 def open_demo() -> Benchmark:
     """Zero-shot classes are the distinct captions of a split, groups the nine families of emoji.
 

@@ -98,6 +98,7 @@ def as_rows(conv: nn.Conv2d, x: UInt8[Tensor, "b c h w"]) -> bool:
 
 
 def patches(conv: nn.Conv2d, x: Pictures) -> BFloat16[Tensor, "b columns h2 w2"]:
+    """What the kernel sees of pictures at each place, normalised, with zeros to a whole number of tiles."""
     assert not isinstance(conv.padding, str), "asked before"
     (high, wide), channels = conv.kernel_size, x.bytes.shape[1]
     columns = -(-high * wide * channels // native.BLOCK) * native.BLOCK

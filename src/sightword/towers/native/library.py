@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -147,7 +148,7 @@ class _Team:
         self.process, self.helpers = os.getpid(), list[_Helper]()
 
     def __del__(self) -> None:
-        for helper in self.helpers:
+        for helper in [] if sys.is_finalizing() else self.helpers:
             helper.begin(None, 0, 0)
 
 
