@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import sys
 import sysconfig
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock, Thread, local
@@ -146,10 +146,12 @@ class _Team:
 
     def __init__(self) -> None:
         self.process, self.helpers = os.getpid(), list[_Helper]()
+        weakref.finalize(self, _let_go, self.helpers)
 
-    def __del__(self) -> None:
-        for helper in [] if sys.is_finalizing() else self.helpers:
-            helper.begin(None, 0, 0)
+
+def _let_go(helpers: Sequence[_Helper]) -> None:
+    for helper in helpers:
+        helper.begin(None, 0, 0)
 
 
 _own = local()
