@@ -31,7 +31,9 @@ def work(config: Config) -> None:
     (out / "began").write_text(str(time.time()))
     time.sleep(1.5)
     print("a line for the log", file=sys.stderr)
-    (out / "ended").write_text(f"{time.time()} {os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+    (out / "ended").write_text(
+        f"{time.time()} {os.getpid()} {os.environ['OMP_NUM_THREADS']} {os.getpriority(os.PRIO_PROCESS, 0)}"
+    )
 
 
 def job(out: Path, objective: str = "clip") -> Config:
@@ -39,8 +41,11 @@ def job(out: Path, objective: str = "clip") -> Config:
 
 
 def test_runs_side_by_side_each_in_its_own_process(tmp_path: Path) -> None:
-    Launcher(work, slots=2).run([lambda: job(tmp_path / "a"), lambda: job(tmp_path / "b")])
+    jobs = [lambda: job(tmp_path / "a"), lambda: job(tmp_path / "b")]
+    Launcher(work, slots=2, nice=lambda config: 3 if config.out.endswith("b") else 0).run(jobs)
     ended = [(tmp_path / n / "ended").read_text().split() for n in "ab"]
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert [int(e[3]) for e in ended] == [own, min(19, own + 3)]
     assert len({e[1] for e in ended} | {str(os.getpid())}) == 3
     assert {e[2] for e in ended} == {"1"}
     assert "a line for the log" in (tmp_path / "a" / "log.txt").read_text()

@@ -12,6 +12,9 @@ from sightword.randomness import stream
 
 def reseed(seed: int, device: torch.device) -> None:
     """`torch.manual_seed` for the CPU and one device. Torch's seeds every kind of device."""
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(seed)
+        return
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
