@@ -52,13 +52,13 @@ class DecodedStore:
         threads: int | None = None,
         decoder: Decoder = decode,
     ) -> DecodedStore | None:
-        """Decode every sample with a pool of threads, or give up as soon as they do not fit.
+        """Decode every sample, with a pool of threads where that pays, or give up as soon as they do not fit.
 
         Args:
             read: the file of sample i as bytes; may raise `BadSample`.
             keys: the samples' names; their number is the number of samples.
             budget_mib: how much memory the decoded pictures may take.
-            threads: of the pool; as many as cores by default. Decoders work without Python's lock.
+            threads: of the pool; as many as cores by default (see `in_threads.mapped`).
             decoder: file and key to pixels.
 
         Returns:
