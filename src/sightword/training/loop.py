@@ -16,6 +16,7 @@ from sightword.training.allocator import keep_memory, unwatched
 from sightword.training.disk import alone_in, write_text
 from sightword.training.effort import EffortMeter
 from sightword.training.feed import Steps
+from sightword.training.handing import Handed, beside
 from sightword.training.input import InputMeter, verdict
 from sightword.training.interrupt import Interrupt
 from sightword.training.keeping import Keeper
@@ -50,6 +51,7 @@ from sightword.words import Batch
 
 Watch = Callable[[Model], Sequence[Mapping[str, Any]]]
 Say = Callable[[str], None]
+Batches = Supply | Handed
 _WORTH_A_VERDICT = 100  # steps
 
 
@@ -176,7 +178,7 @@ class Loop:
         self._record_end(records)
         return ""
 
-    def _next(self, batches: Supply, interrupt: Interrupt, records: Records) -> tuple[Batch, str]:
+    def _next(self, batches: Batches, interrupt: Interrupt, records: Records) -> tuple[Batch, str]:
         """The next batch, and what all processes have agreed on before it: a save, or the signal to stop."""
         with self.clock.waiting():
             batch, error = fetched(batches)
@@ -193,10 +195,12 @@ class Loop:
             ranks.first(lambda: self.session.quarantine.add(news.bad, seen))
         return batch, news.asked
 
-    def _batches(self, steps: Steps, first: int, total: int) -> Supply:
-        return Supply(steps, first, total, self.config.data, self.session.device.type == "cuda")
+    def _batches(self, steps: Steps, first: int, total: int) -> Batches:
+        device = self.session.device
+        supply = Supply(steps, first, total, self.config.data, device.type == "cuda")
+        return Handed(supply, beside(device)) if device.type == "cuda" else supply
 
-    def _one(self, step: int, batch: Batch, batches: Supply, records: Records) -> str | None:
+    def _one(self, step: int, batch: Batch, batches: Batches, records: Records) -> str | None:
         """One step and its record; returns what to show of it, when it was recorded."""
         with self.clock.preparing():
             batch = finished(batch.to(self.session.device))
@@ -220,7 +224,7 @@ class Loop:
         self._warn({**self._done(), **record}, records)
         return note(record)
 
-    def _supply(self, batches: Supply, timing: Timing, records: Records) -> None:
+    def _supply(self, batches: Batches, timing: Timing, records: Records) -> None:
         """Let more workers start where training waits for them."""
         workers = batches.heed(timing.waited, timing.seconds, timing.making, timing.steps)
         if workers:
