@@ -21,9 +21,10 @@ c = ctypes.CDLL(None)
 c.malloc.restype = ctypes.c_void_p
 c.malloc.argtypes, c.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
 def work():
-    blocks = [c.malloc(24 * 2**20) for _ in range(8)]
+    size = int(sys.argv[2]) * 2**20
+    blocks = [c.malloc(size) for _ in range(8)]
     for block in blocks:
-        ctypes.memset(block, 1, 24 * 2**20)
+        ctypes.memset(block, 1, size)
     for block in blocks:
         c.free(block)
 for _ in range(3):
@@ -34,17 +35,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def _faults(how: str) -> int:
-    done = subprocess.run([sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+def _faults(how: str, mib: int) -> int:
+    command = [sys.executable, "-c", _FAULTS, how, str(mib)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
-def test_memory_that_was_freed_is_used_again() -> None:
-    given_back = _faults("given back")
+@pytest.mark.parametrize("mib", [24, 100])
+def test_memory_that_was_freed_is_used_again(mib: int) -> None:
+    given_back = _faults("given back", mib)
     if given_back < 1000:
         pytest.skip(f"this system maps large pages or another malloc: {given_back} faults without it")
-    assert _faults("kept") < given_back / 4
+    assert _faults("kept", mib) < given_back / 4
 
 
 def test_large_pages_are_asked_for_meanwhile_and_where_the_user_said_nothing(
