@@ -21,6 +21,7 @@ from sightword.evaluation.finetune.recipe import FineTuneRecipe
 from sightword.evaluation.keeping import Keeper, Standing
 from sightword.evaluation.labelled import LabelledSet
 from sightword.evaluation.progress import watched
+from sightword.training.allocator import keep_memory
 from sightword.training.model import Model
 from sightword.training.optimizer import learning_rate
 from sightword.training.setup import resolve_precision
@@ -76,6 +77,8 @@ class Tuning:
             DivergedError: when the loss is not finite.
             OSError: when a save fails.
         """
+        if self.model.device.type == "cpu":
+            keep_memory()
         recipe = self.recipe.at(factor)
         classifier = make_classifier(self.model, recipe, self.classes, self.seed, self.fresh)
         optimizer = torch.optim.AdamW(

@@ -24,6 +24,7 @@ from sightword.evaluation.vqa.questions import QuestionSet
 from sightword.evaluation.vqa.recipe import SEED, Recipe
 from sightword.evaluation.vqa.seeing import Loaded, Rows, Seeing
 from sightword.randomness import stream, uniform
+from sightword.training.allocator import keep_memory
 from sightword.training.optimizer import gradient_norm
 
 ASKED = 1024  # questions answered at a time
@@ -96,6 +97,8 @@ def train(
         SightwordError: when the loss ends as NaN or Inf.
         OSError: when a save fails.
     """
+    if device.type == "cpu":
+        keep_memory()
     steps, done = epochs * math.ceil(len(pool.rows) / recipe.batch), standing.done
     optimizer, loss = _optimizer(answerer, recipe, lr), torch.zeros(())
     with seeded(device, "dropout"):
