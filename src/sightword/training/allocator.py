@@ -23,8 +23,9 @@ def keep_memory() -> bool:
 
     Unasked it gives the end of the heap back whenever 64 MiB of it are free: at the end of each step. A step
     of a small ViT then takes 98,000 page faults, and 200 with this. Blocks of more than 32 MiB it would fetch
-    from the system and give back each time, cleared: a third of the time of ViT-B/16 on 48 pictures. Memory of runs
-    with varied lengths grows by up to a twentieth. Other allocators (LD_PRELOAD) and systems are not touched.
+    from the system and give back each time, cleared: a third of the time of ViT-B/16 on 48 pictures. A run of
+    varied lengths takes a twentieth more memory for it. Other allocators (LD_PRELOAD) and systems are not
+    touched.
     """
     if not sys.platform.startswith("linux"):
         return False
