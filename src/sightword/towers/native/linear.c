@@ -1,7 +1,10 @@
 /* Linear layers by matrix tiles: y = x W^T + b, and the gradient that it sends to x.
 
    A chunk of rows stays in the second cache while weights pass by, 32 outputs at a time and not more inputs at once
-   than the nearest cache holds. The tiles of rows are read where they lie. Sums are float32 and rounded once. */
+   than the nearest cache holds. Long rows that meet many outputs are packed first: a tile is then one piece of memory,
+   and is read past the nearest cache, which so has room for more weights. Sums are float32 and rounded once. */
+
+#include <stdlib.h>
 
 #include "linear.h"
 
@@ -11,7 +14,8 @@
 #include "tiles.h"
 
 enum { FLOATS = SIDE * SIDE, BLOCK = 4 * FLOATS, MOST = 16 }; /* MOST: blocks of 32 rows in a chunk */
-enum { NEAR = 8 };                                            /* tiles of weights, deep, that stay near */
+enum { NEAR = 8, PASSING = 12 };   /* tiles of weights, deep, that stay near; where rows pass the nearest cache by */
+enum { LONG = 384, MANY = 512 };   /* numbers of a row, and outputs, from which on rows are packed */
 enum { LARGE = 393216, SMALL = 131072 };                      /* numbers of a chunk */
 enum { CACHED = 1 << 20, REMEMBERED = 1 << 23 };              /* numbers that the second cache, and the third, holds */
 
@@ -28,6 +32,21 @@ TARGET static inline void add_deep(const uint16_t *left, int64_t in, const uint1
         for (int64_t i = 0; i < lines; i++, next += DEEP) _mm_prefetch((const char *)next, _MM_HINT_T1);
         add_product(left, 2 * in, SIDE * in, right);
     }
+}
+
+/* The same of packed rows; there is room near by for what is called. */
+TARGET static inline void add_packed(const uint16_t *left, const uint16_t *right, int64_t depth, const uint16_t *next,
+                                     int64_t lines) {
+    for (int64_t k = 0; k < depth; k++, left += 2 * TILE, right += 2 * TILE) {
+        for (int64_t i = 0; i < lines; i++, next += DEEP) _mm_prefetch((const char *)next, _MM_HINT_T0);
+        add_passing(left, right);
+    }
+}
+
+/* 32 rows as tiles that lie together. */
+TARGET static void gather(const uint16_t *from, int64_t apart, int64_t depth, uint16_t *to) {
+    for (int64_t k = 0; k < depth; k++, from += DEEP)
+        for (int64_t r = 0; r < WIDE; r++, to += DEEP) _mm512_store_si512(to, _mm512_loadu_si512(from + r * apart));
 }
 
 /* 32 x 32 numbers that will be read. */
@@ -78,21 +97,23 @@ TARGET static inline void put(const Product *p, int64_t row, int64_t column) {
     }
 }
 
-/* Blocks `first` to `last` of rows, a chunk, by 32 outputs. */
-TARGET static void panel(const Product *p, int64_t first, int64_t last, int64_t column, float *sums) {
-    int64_t depth = p->in / DEEP, passes = (depth + NEAR - 1) / NEAR, lines = (WIDE + last - first - 1) / (last - first);
+/* Blocks `first` to `last` of rows, a chunk, by 32 outputs; `packed`: these rows as tiles, or NULL. */
+TARGET static void panel(const Product *p, const uint16_t *packed, int64_t first, int64_t last, int64_t column,
+                         float *sums) {
+    int64_t depth = p->in / DEEP, near = packed ? PASSING : NEAR, passes = (depth + near - 1) / near;
+    int64_t lines = (WIDE + last - first - 1) / (last - first);
     for (int64_t pass = 0; pass < passes; pass++) {
         int64_t from = depth * pass / passes, to = depth * (pass + 1) / passes;
         const uint16_t *right = p->weights + (column * depth + from * WIDE) * DEEP;
         const uint16_t *next = right + (to - from) * 2 * TILE;
-        for (int64_t block = first; block < last; block++) {
-            int64_t row = begin_of(p, block), ends = to == depth, called = block - first;
-            float *own = sums + called * BLOCK;
+        for (int64_t block = first; block < last; block++, next += lines * (to - from) * DEEP) {
+            int64_t row = begin_of(p, block), ends = to == depth, at = block - first;
+            float *own = sums + at * BLOCK;
             if (ends && p->slope && !p->activation) expect(p->slope + row * p->out + column, p->out);
-            if (pass) load_sums(own);
+            if (pass) pass_sums(own);
             else clear_sums();
-            add_deep(p->from + row * p->in + from * DEEP, p->in, right, to - from,
-                     next + called * lines * (to - from) * DEEP, lines);
+            if (packed) add_packed(packed + (at * depth + from) * 2 * TILE, right, to - from, next, lines);
+            else add_deep(p->from + row * p->in + from * DEEP, p->in, right, to - from, next, lines);
             if (ends) put(p, row, column);
             else store_sums(own);
             WRITTEN;
@@ -100,23 +121,31 @@ TARGET static void panel(const Product *p, int64_t first, int64_t last, int64_t 
     }
 }
 
-/* Blocks `first` to `last`, each of 32 rows; there are at least 32 rows. */
-TARGET void linear_apply(const Product *p, int64_t first, int64_t last) {
+/* Blocks `first` to `last`, each of 32 rows; there are at least 32 rows. -1 when there is no memory. */
+TARGET int linear_apply(const Product *p, int64_t first, int64_t last) {
     float sums[MOST * BLOCK] __attribute__((aligned(64)));
-    int64_t chunk = (p->in * p->out > CACHED ? LARGE : SMALL) / p->in / WIDE;
+    int64_t chunk = (p->in * p->out > CACHED ? LARGE : SMALL) / p->in / WIDE, packs = p->in >= LONG && p->out >= MANY;
     chunk = chunk < 2 ? 2 : chunk > MOST ? MOST : chunk;
+    uint16_t *packed = packs ? aligned_alloc(64, (size_t)(chunk * WIDE * p->in) * sizeof *packed) : NULL;
+    if (packs && !packed) return -1;
     use_tiles();
     for (int64_t block = first; block < last; block += chunk) {
         int64_t end = block + chunk < last ? block + chunk : last;
-        for (int64_t column = 0; column < p->out; column += WIDE) panel(p, block, end, column, sums);
+        for (int64_t b = block; packs && b < end; b++)
+            gather(p->from + begin_of(p, b) * p->in, p->in, p->in / DEEP, packed + (b - block) * WIDE * p->in);
+        WRITTEN;
+        for (int64_t column = 0; column < p->out; column += WIDE) panel(p, packed, block, end, column, sums);
     }
     release_tiles();
+    free(packed);
+    return 0;
 }
 
 #else
 
-void linear_apply(const Product *p, int64_t first, int64_t last) {
+int linear_apply(const Product *p, int64_t first, int64_t last) {
     (void)p, (void)first, (void)last;
+    return -1;
 }
 
 #endif

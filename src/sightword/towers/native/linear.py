@@ -97,12 +97,8 @@ def to_weight(sent: BFloat16[Tensor, "rows out"], x: Rows, biased: bool) -> Grad
     what.turned, what.to = int(turned), answer.data_ptr()
     at, work = ctypes.byref(what), answer.numel() * len(x) // _WORTH_A_THREAD
 
-    def panels(first: int, last: int) -> None:
-        if functions.linear_weigh(at, first, last):
-            raise MemoryError("no memory for a linear layer")
-
     shared(lambda first, last: functions.linear_pack_left(at, first, last), chunks, work)
-    shared(panels, right.shape[1] // BLOCK, work)
+    shared(lambda first, last: _there(functions.linear_weigh(at, first, last)), right.shape[1] // BLOCK, work)
     del room
     return Gradient(answer, None if totals is None else totals.sum(0))
 
@@ -131,8 +127,13 @@ def _apply(
     )
     at = ctypes.byref(what)
     shared(pack, to.shape[1] // BLOCK, work)
-    shared(lambda first, last: functions.linear_apply(at, first, last), -(-len(x) // BLOCK), work)
+    shared(lambda first, last: _there(functions.linear_apply(at, first, last)), -(-len(x) // BLOCK), work)
     del room
+
+
+def _there(missing: int) -> None:
+    if missing:
+        raise MemoryError("no memory for a linear layer")
 
 
 def _aligned(numbers: int) -> tuple[Tensor, int]:

@@ -93,6 +93,15 @@ TARGET static inline void load_sums(const float *sums) {
     _tile_loadd(3, sums + 3 * FLOATS, ROW);
 }
 
+/* The same, past the nearest cache. */
+TARGET static inline void pass_sums(const float *sums) {
+    enum { FLOATS = SIDE * SIDE };
+    _tile_stream_loadd(0, sums, ROW);
+    _tile_stream_loadd(1, sums + FLOATS, ROW);
+    _tile_stream_loadd(2, sums + 2 * FLOATS, ROW);
+    _tile_stream_loadd(3, sums + 3 * FLOATS, ROW);
+}
+
 TARGET static inline void store_sums(float *sums) {
     enum { FLOATS = SIDE * SIDE };
     _tile_stored(0, sums, ROW);
@@ -121,6 +130,18 @@ TARGET static inline void add_product(const uint16_t *left, int64_t bytes, int64
     _tile_loadd(7, right + TILE, ROW);
     _tile_dpbf16ps(1, 4, 7);
     _tile_loadd(5, left + down, bytes);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+/* The same of 32 rows that are two tiles; they pass the nearest cache by, so that what is on the right stays there. */
+TARGET static inline void add_passing(const uint16_t *left, const uint16_t *right) {
+    _tile_stream_loadd(4, left, ROW);
+    _tile_loadd(6, right, ROW);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, right + TILE, ROW);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_stream_loadd(5, left + TILE, ROW);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
 }
