@@ -13,7 +13,7 @@ _STYLE = "font-family='sans-serif' font-size='12'"
 def chart(records: Sequence[dict[str, Any]]) -> str:
     """Ours in bf16 against each peer; the vertical line is equal speed."""
     rows = [
-        (f"{row['objective']}, {row['size']}, against {peer}", found)
+        (f"{row['objective']}, {row['size']}, {row['rows']} rows, against {peer}", found)
         for record in records
         if record["benchmark"] == "step"
         for row in record["rows"]

@@ -71,7 +71,7 @@ def step(records: Sequence[Record]) -> str:
     rows = rows_of(records, "step")
     if not rows:
         return _NOT
-    seconds = {(r["objective"], r["size"], r["side"]): r["seconds"] for r in rows}
+    seconds = {(r["objective"], r["size"], r["rows"], r["side"]): r["seconds"] for r in rows}
 
     def lines() -> Iterator[list[str]]:
         for row in (row for row in rows if "against" in row):
@@ -81,7 +81,8 @@ def step(records: Sequence[Record]) -> str:
                     found["ratio"], WANTED.get(key) if row["side"] == "ours bf16" else None
                 )
                 of_peak = f"{row['of_bf16_peak']:.0%}" if "of_bf16_peak" in row else ""
-                numbers = [f"{seconds[key]:.3f}", f"{row['seconds']:.3f}", spread(found), wanted, of_peak]
+                theirs = seconds[row["objective"], row["size"], row["rows"], peer]
+                numbers = [f"{theirs:.3f}", f"{row['seconds']:.3f}", spread(found), wanted, of_peak]
                 yield [row["objective"], row["size"], str(row["rows"]), row["side"], peer, said, *numbers]
 
     heads = (

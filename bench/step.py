@@ -39,7 +39,7 @@ from _sizes import REHEARSAL, SIZES, Size
 from _step_objectives import objective_rows
 
 from sightword.config import Precision
-from sightword.training.allocator import keep_memory
+from sightword.training.allocator import keep_memory, unwatched
 from sightword.training.peak import gemm_peak
 from sightword.training.progress import Bar
 
@@ -111,7 +111,7 @@ def compared(
         ours, theirs = opened(folder, OBJECTIVES[name], size.slip, rows), []
     own: list[Side] = [ours.side(precision) for precision in PRECISIONS]
     agreement = agree(own[0], theirs[0]) if theirs else {}
-    with Bar(title, given.rounds + 1) as bar:
+    with Bar(title, given.rounds + 1) as bar, unwatched():  # again as in training, for all
         times = in_turns([*own, *theirs], given.rounds, bar.advance)
     for precision in PRECISIONS:
         gemm_peak(torch.device("cpu"), precision, again=True)  # the highest of all counts
