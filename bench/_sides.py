@@ -59,12 +59,23 @@ def agree(ours: Side, theirs: Side) -> dict[str, float]:
 
 
 def in_turns(
-    sides: Sequence[Side], rounds: int, done: Callable[[], object] = lambda: None
+    sides: Sequence[Side],
+    rounds: int,
+    done: Callable[[], object] = lambda: None,
+    settle: Callable[[Side], object] = lambda side: None,
 ) -> list[list[float]]:
-    """Seconds of every side's steps; the first round warms up and does not count."""
+    """Seconds of every side's steps; the first round warms up and does not count.
+
+    Args:
+        sides: who takes steps.
+        rounds: that count.
+        done: is called after each round.
+        settle: is called before each step, and not timed.
+    """
     times: list[list[float]] = [[] for _ in sides]
     for number in range(rounds + 1):
         for side, own in zip(sides, times, strict=True):
+            settle(side)
             taken = timed(side.step)
             if number:
                 own.append(taken)

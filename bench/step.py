@@ -31,6 +31,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does;
 
 import torch
 from _machine import described
+from _memory import settle
 from _ours import Ours, opened, take
 from _peers import open_clip_model, open_clip_side, slip_model, slip_side, slip_weights
 from _results import append
@@ -51,7 +52,7 @@ def main() -> None:
     given = parsed()
     warnings.filterwarnings("ignore", "Importing from timm", FutureWarning)
     torch.set_num_threads(given.threads)
-    keep_memory()  # as training does; the peers, in the same process, gain by it too
+    keep_memory()  # as training does; `settle` takes it back where a peer has its turn
     cpu = torch.device("cpu")
     setting = {"rounds": given.rounds, **described(cpu)}
     if given.objectives:
@@ -112,7 +113,7 @@ def compared(
     own: list[Side] = [ours.side(precision) for precision in PRECISIONS]
     agreement = agree(own[0], theirs[0]) if theirs else {}
     with Bar(title, given.rounds + 1) as bar, unwatched():  # again as in training, for all
-        times = in_turns([*own, *theirs], given.rounds, bar.advance)
+        times = in_turns([*own, *theirs], given.rounds, bar.advance, settle)
     for precision in PRECISIONS:
         gemm_peak(torch.device("cpu"), precision, again=True)  # the highest of all counts
     about = {
