@@ -1,4 +1,4 @@
-"""Memory as each side has it: ours keeps what is freed, as training does; glibc does with a peer's as ever."""
+"""Memory as each side has it: ours keeps what is freed, as in training; glibc does with a peer's as ever."""
 
 from __future__ import annotations
 

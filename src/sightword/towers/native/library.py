@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-_AWAKE = 200_000  # nanoseconds that a thread waits before it sleeps
+_AWAKE = 500_000  # nanoseconds that a thread waits before it sleeps
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
 VERSION = 10  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
