@@ -62,9 +62,9 @@ def in_turns(
     sides: Sequence[Side],
     rounds: int,
     done: Callable[[], object] = lambda: None,
-    settle: Callable[[Side], object] = lambda side: None,
+    settle: Callable[[Side], object] | None = None,
 ) -> list[list[float]]:
-    """Seconds of every side's steps; the first round warms up and does not count.
+    """Seconds of every side's steps. Unless sides settle, the first round warms up and does not count.
 
     Args:
         sides: who takes steps.
@@ -72,12 +72,14 @@ def in_turns(
         done: is called after each round.
         settle: is called before each step, and not timed.
     """
+    warm = 0 if settle else 1
     times: list[list[float]] = [[] for _ in sides]
-    for number in range(rounds + 1):
+    for number in range(warm + rounds):
         for side, own in zip(sides, times, strict=True):
-            settle(side)
+            if settle:
+                settle(side)
             taken = timed(side.step)
-            if number:
+            if number >= warm:
                 own.append(taken)
         done()
     return times

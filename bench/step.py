@@ -112,7 +112,7 @@ def compared(
         ours, theirs = opened(folder, OBJECTIVES[name], size.slip, rows), []
     own: list[Side] = [ours.side(precision) for precision in PRECISIONS]
     agreement = agree(own[0], theirs[0]) if theirs else {}
-    with Bar(title, given.rounds + 1) as bar, unwatched():  # again as in training, for all
+    with Bar(title, given.rounds) as bar, unwatched():  # again as in training, for all
         times = in_turns([*own, *theirs], given.rounds, bar.advance, settle)
     for precision in PRECISIONS:
         gemm_peak(torch.device("cpu"), precision, again=True)  # the highest of all counts
