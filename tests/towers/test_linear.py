@@ -16,6 +16,7 @@ from sightword.towers.blocks import MLP, Block, activation_of
 from sightword.towers.native import linear as native
 
 SHAPES = [(32, 32, 32), (33, 64, 96), (255, 96, 64), (257, 448, 32), (600, 32, 800), (543, 1536, 64)]
+SHAPES += [(545, 544, 576), (97, 1216, 512)]  # rows that are packed, forward and back or forward alone
 HERE = native.usable(32, 32, 32)
 NO_AMX = "no AMX here, or no kernel"
 AMX = pytest.param("amx", marks=pytest.mark.skipif(not HERE, reason=NO_AMX))
@@ -89,7 +90,7 @@ def test_gradients_are_those_of_the_formula(
         assert _away(layer.bias.grad, wide.bias.grad) < exact
 
 
-@pytest.mark.parametrize("shape", [(3, 37, 64), (2, 300, 96)])
+@pytest.mark.parametrize("shape", [(3, 37, 64), (2, 300, 96), (2, 99, 384)])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.skipif(not HERE, reason=NO_AMX)
 def test_a_perceptron_is_no_further_from_the_formula_than_torchs(
@@ -150,7 +151,7 @@ def test_what_is_not_finite_stays_so() -> None:
 
 
 @pytest.mark.skipif(not HERE, reason=NO_AMX)
-@pytest.mark.parametrize("shape", [(700, 160, 96), (1030, 64, 256)])
+@pytest.mark.parametrize("shape", [(700, 160, 96), (1030, 64, 256), (1030, 416, 512)])
 def test_threads_change_no_bit(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     rows, n, out = shape
     torch.manual_seed(0)
