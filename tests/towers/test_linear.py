@@ -14,6 +14,7 @@ from sightword.config import Activation
 from sightword.towers import linear
 from sightword.towers.blocks import MLP, Block, activation_of
 from sightword.towers.native import linear as native
+from sightword.towers.native.tiled import BLOCK, Tiled
 
 SHAPES = [(32, 32, 32), (33, 64, 96), (255, 96, 64), (257, 448, 32), (600, 32, 800), (543, 1536, 64)]
 SHAPES += [(545, 544, 576), (97, 1216, 512)]  # rows that are packed, forward and back or forward alone
@@ -46,6 +47,13 @@ def _by_autocast(call: Any, x: Tensor) -> Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         answer: Tensor = call(x)
     return answer
+
+
+def _by_row(tiled: Tiled) -> Tensor:
+    """Rows one after the other; of the last blocks those that are not in others."""
+    rows, n = tiled.shape
+    lines, rest = tiled.numbers.transpose(1, 2).reshape(-1, n), rows % BLOCK
+    return torch.cat([lines[: rows - rest], lines[len(lines) - rest :]])
 
 
 def _nodes(answer: Tensor) -> set[str]:
@@ -131,7 +139,8 @@ def test_activations_hold_over_all_numbers(activation: Activation) -> None:
         [torch.linspace(-14, 14, 32 * 511), torch.logspace(-20, 30, 32), -torch.logspace(-20, 30, 32)]
     )
     x = values.bfloat16().view(-1, 32)
-    answer, slope = native.activated(x, torch.eye(32), None, native.ACTIVATIONS[activation])
+    found = native.activated(x, torch.eye(32), None, native.ACTIVATIONS[activation])
+    answer, slope = map(_by_row, found)
     wide = x.double().requires_grad_()
     truth = activation_of(activation)(wide)
     (rise,) = torch.autograd.grad(truth.sum(), wide)
@@ -144,7 +153,7 @@ def test_activations_hold_over_all_numbers(activation: Activation) -> None:
 def test_what_is_not_finite_stays_so() -> None:
     x = torch.zeros(32, 32).bfloat16()
     x[3, 5] = torch.nan
-    answer, slope = native.activated(x, torch.eye(32), None, native.ACTIVATIONS["gelu"])
+    answer, slope = map(_by_row, native.activated(x, torch.eye(32), None, native.ACTIVATIONS["gelu"]))
     assert answer[3].isnan().all()
     assert slope[3].isnan().all()
     assert answer.isfinite().sum() == 31 * 32
@@ -161,9 +170,13 @@ def test_threads_change_no_bit(shape: tuple[int, int, int], monkeypatch: pytest.
     for threads in (1, 2, 5):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         monkeypatch.setattr(native, "_WORTH_A_THREAD", 2**10)
-        made = native.activated(x, weight, bias, 1)
-        back = native.to_input(sent, weight), native.to_input(sent, weight, x)
-        found.append([native.linear(x, weight, bias), *made, *back, *native.to_weight(sent, x, True)])
+        made, slope = native.activated(x, weight, bias, 1)
+        back = native.to_activated(x, weight.t().contiguous(), slope)
+        inner = native.linear(made, weight.t().contiguous(), None), *native.to_weight(x, made, True)
+        outer = native.to_input(back, weight), *native.to_weight(back, x, True)
+        plain = native.linear(x, weight, bias), native.to_input(sent, weight)
+        tiled = made.numbers, slope.numbers, back.numbers
+        found.append([*plain, *native.to_weight(sent, x, True), *inner, *outer, *tiled])
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 

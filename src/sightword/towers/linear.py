@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightword.towers.eager import eager, in_bfloat16
 from sightword.towers.native import linear as native
+from sightword.towers.native.tiled import Tiled
 
 
 def applied(layer: nn.Module, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows out"]:
@@ -117,15 +118,16 @@ class _Perceptron(torch.autograd.Function):
         end: Tensor | None,
     ) -> Tensor:
         inner, slope = native.activated(x, one, bias, activation)
-        ctx.save_for_backward(x, one, two, inner, slope)
+        ctx.save_for_backward(x, one, two, inner.numbers, slope.numbers)
         return native.linear(inner, two, end)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
-        (x, one, two, inner, slope), sent = ctx.saved_tensors, sent.contiguous()
+        (x, one, two, *hidden), sent = ctx.saved_tensors, sent.contiguous()
+        inner, slope = (Tiled(numbers, len(x)) for numbers in hidden)
         outer = native.to_weight(sent, inner, ctx.needs_input_grad[5])
-        sent = native.to_input(sent, two, slope)
-        own = native.to_weight(sent, x, ctx.needs_input_grad[3])
-        to_x = native.to_input(sent, one) if ctx.needs_input_grad[0] else None
+        back = native.to_activated(sent, two, slope)
+        own = native.to_weight(back, x, ctx.needs_input_grad[3])
+        to_x = native.to_input(back, one) if ctx.needs_input_grad[0] else None
         return to_x, None, *own, *outer

@@ -16,7 +16,7 @@ import torch
 
 _AWAKE = 500_000  # nanoseconds that a thread waits before it sleeps
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 10  # of norm.h
+VERSION = 11  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c files beside
     "wait_while": (None, _P, _N, _N),

@@ -25,12 +25,22 @@ static inline int64_t begin_of(const Product *p, int64_t block) {
     return row + WIDE <= p->rows ? row : p->rows - WIDE;
 }
 
+/* 32 rows, from some number on: how far they are apart, and the next 32 numbers of each. */
+typedef struct {
+    const uint16_t *from;
+    int64_t apart, deep;
+} Rows;
+
+static inline Rows rows_of(const Product *p, int64_t block, int64_t deep) {
+    if (p->tiled_from) return (Rows){p->from + (block * p->in + deep * DEEP) * WIDE, WIDE, WIDE * DEEP};
+    return (Rows){p->from + begin_of(p, block) * p->in + deep * DEEP, p->in, DEEP};
+}
+
 /* 32 rows by 32 outputs: more of their sums. What will be needed next is called from afar meanwhile. */
-TARGET static inline void add_deep(const uint16_t *left, int64_t in, const uint16_t *right, int64_t depth,
-                                   const uint16_t *next, int64_t lines) {
-    for (int64_t k = 0; k < depth; k++, left += DEEP, right += 2 * TILE) {
+TARGET static inline void add_deep(Rows rows, const uint16_t *right, int64_t depth, const uint16_t *next, int64_t lines) {
+    for (int64_t k = 0; k < depth; k++, rows.from += rows.deep, right += 2 * TILE) {
         for (int64_t i = 0; i < lines; i++, next += DEEP) _mm_prefetch((const char *)next, _MM_HINT_T1);
-        add_product(left, 2 * in, SIDE * in, right);
+        add_product(rows.from, 2 * rows.apart, SIDE * rows.apart, right);
     }
 }
 
@@ -44,9 +54,20 @@ TARGET static inline void add_packed(const uint16_t *left, const uint16_t *right
 }
 
 /* 32 rows as tiles that lie together. */
-TARGET static void gather(const uint16_t *from, int64_t apart, int64_t depth, uint16_t *to) {
-    for (int64_t k = 0; k < depth; k++, from += DEEP)
-        for (int64_t r = 0; r < WIDE; r++, to += DEEP) _mm512_store_si512(to, _mm512_loadu_si512(from + r * apart));
+TARGET static void gather(Rows rows, int64_t depth, uint16_t *to) {
+    for (int64_t k = 0; k < depth; k++, rows.from += rows.deep)
+        for (int64_t r = 0; r < WIDE; r++, to += DEEP)
+            _mm512_store_si512(to, _mm512_loadu_si512(rows.from + r * rows.apart));
+}
+
+/* Where numbers lie: the first of a block, and how far its rows are apart. */
+typedef struct {
+    int64_t first, apart;
+} Place;
+
+static inline Place place_of(const Product *p, int64_t block, int64_t column) {
+    if (p->tiled_to) return (Place){(block * p->out + column) * WIDE, WIDE};
+    return (Place){begin_of(p, block) * p->out + column, p->out};
 }
 
 /* 32 x 32 numbers that will be read. */
@@ -81,17 +102,18 @@ TARGET static inline void put_row(const Product *p, __m512 low, __m512 high, int
 }
 
 /* 32 rows from the tiles, by halves: less memory in the nearest cache. */
-TARGET static inline void put(const Product *p, int64_t row, int64_t column) {
+TARGET static inline void put(const Product *p, Place place, int64_t column) {
     float sums[2 * FLOATS] __attribute__((aligned(64)));
     __m512 none = _mm512_setzero_ps(), low = p->bias ? _mm512_loadu_ps(p->bias + column) : none;
     __m512 high = p->bias ? _mm512_loadu_ps(p->bias + column + SIDE) : none;
-    for (int half = 0; half < 2; half++, row += SIDE) {
+    int64_t at = place.first;
+    for (int half = 0; half < 2; half++) {
         store_half(half, sums);
         WRITTEN;
-        for (int64_t r = 0; r < SIDE; r++) {
+        for (int64_t r = 0; r < SIDE; r++, at += place.apart) {
             __m512 one = _mm512_add_ps(_mm512_load_ps(sums + r * SIDE), low);
             __m512 two = _mm512_add_ps(_mm512_load_ps(sums + FLOATS + r * SIDE), high);
-            put_row(p, one, two, (row + r) * p->out + column);
+            put_row(p, one, two, at);
         }
         WRITTEN;
     }
@@ -107,14 +129,15 @@ TARGET static void panel(const Product *p, const uint16_t *packed, int64_t first
         const uint16_t *right = p->weights + (column * depth + from * WIDE) * DEEP;
         const uint16_t *next = right + (to - from) * 2 * TILE;
         for (int64_t block = first; block < last; block++, next += lines * (to - from) * DEEP) {
-            int64_t row = begin_of(p, block), ends = to == depth, at = block - first;
+            int64_t ends = to == depth, at = block - first;
             float *own = sums + at * BLOCK;
-            if (ends && p->slope && !p->activation) expect(p->slope + row * p->out + column, p->out);
+            Place place = place_of(p, block, column);
+            if (ends && p->slope && !p->activation) expect(p->slope + place.first, place.apart);
             if (pass) pass_sums(own);
             else clear_sums();
             if (packed) add_packed(packed + (at * depth + from) * 2 * TILE, right, to - from, next, lines);
-            else add_deep(p->from + row * p->in + from * DEEP, p->in, right, to - from, next, lines);
-            if (ends) put(p, row, column);
+            else add_deep(rows_of(p, block, from), right, to - from, next, lines);
+            if (ends) put(p, place, column);
             else store_sums(own);
             WRITTEN;
         }
@@ -124,7 +147,8 @@ TARGET static void panel(const Product *p, const uint16_t *packed, int64_t first
 /* Blocks `first` to `last`, each of 32 rows; there are at least 32 rows. -1 when there is no memory. */
 TARGET int linear_apply(const Product *p, int64_t first, int64_t last) {
     float sums[MOST * BLOCK] __attribute__((aligned(64)));
-    int64_t chunk = (p->in * p->out > CACHED ? LARGE : SMALL) / p->in / WIDE, packs = p->in >= LONG && p->out >= MANY;
+    int64_t chunk = (p->in * p->out > CACHED ? LARGE : SMALL) / p->in / WIDE;
+    int64_t packs = p->in >= LONG && p->out >= MANY;
     chunk = chunk < 2 ? 2 : chunk > MOST ? MOST : chunk;
     uint16_t *packed = packs ? aligned_alloc(64, (size_t)(chunk * WIDE * p->in) * sizeof *packed) : NULL;
     if (packs && !packed) return -1;
@@ -132,7 +156,7 @@ TARGET int linear_apply(const Product *p, int64_t first, int64_t last) {
     for (int64_t block = first; block < last; block += chunk) {
         int64_t end = block + chunk < last ? block + chunk : last;
         for (int64_t b = block; packs && b < end; b++)
-            gather(p->from + begin_of(p, b) * p->in, p->in, p->in / DEEP, packed + (b - block) * WIDE * p->in);
+            gather(rows_of(p, b, 0), p->in / DEEP, packed + (b - block) * WIDE * p->in);
         WRITTEN;
         for (int64_t column = 0; column < p->out; column += WIDE) panel(p, packed, block, end, column, sums);
     }

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sightword.towers.native.convolution import usable as convolution_usable
 from sightword.towers.native.library import current, shared
+from sightword.towers.native.tiled import BLOCK, Tiled, begin
 
-BLOCK = 32  # rows, and numbers of either side, that are worked on at once
 ACTIVATIONS = {"gelu": 1, "gelu_tanh": 2, "quick_gelu": 3}  # of activation.h
 _CHUNK = 256  # rows, of linear_weigh.c
 _WORTH_A_THREAD = 2**22  # multiplications
@@ -26,7 +26,7 @@ class _Product(ctypes.Structure):
     """`Product` of linear.h."""
 
     _fields_ = (
-        *((name, _N) for name in ("rows", "n", "out")),
+        *((name, _N) for name in ("rows", "n", "out", "tiled_from", "tiled_to")),
         *((name, _P) for name in ("x", "weights", "bias")),
         ("activation", _N),
         *((name, _P) for name in ("slope", "to")),
@@ -37,7 +37,7 @@ class _Weighing(ctypes.Structure):
     """`Weighing` of linear.h."""
 
     _fields_ = (
-        *((name, _N) for name in ("rows", "left", "right")),
+        *((name, _N) for name in ("rows", "left", "right", "tiled_left", "tiled_right")),
         *((name, _P) for name in ("from_left", "from_right", "packed", "total_left", "total_right")),
         ("turned", _N),
         ("to", _P),
@@ -56,46 +56,55 @@ def usable(rows: int, n: int, out: int) -> bool:
     return convolution_usable(rows, n, out)
 
 
-def linear(x: Rows, weight: Weight, bias: Float32[Tensor, " out"] | None) -> BFloat16[Tensor, "rows out"]:
-    """`x @ weight.T + bias`, summed in float32 and rounded once. All lie row by row."""
-    answer = x.new_empty(len(x), len(weight))
+def linear(
+    x: Rows | Tiled, weight: Weight, bias: Float32[Tensor, " out"] | None
+) -> BFloat16[Tensor, "rows out"]:
+    """`x @ weight.T + bias`, summed in float32 and rounded once. All but x lie row by row."""
+    answer = torch.empty(x.shape[0], len(weight), dtype=torch.bfloat16)
     _apply(x, weight, answer, back=False, bias=bias)
     return answer
 
 
 def activated(
     x: Rows, weight: Weight, bias: Float32[Tensor, " out"] | None, activation: int
-) -> tuple[BFloat16[Tensor, "rows out"], BFloat16[Tensor, "rows out"]]:
+) -> tuple[Tiled, Tiled]:
     """What an activation makes of `linear`, and the activation's slope there; nothing is rounded between."""
-    answer, slope = x.new_empty(len(x), len(weight)), x.new_empty(len(x), len(weight))
+    answer, slope = Tiled.empty(len(x), len(weight)), Tiled.empty(len(x), len(weight))
     _apply(x, weight, answer, back=False, bias=bias, activation=activation, slope=slope)
     return answer, slope
 
 
-def to_input(
-    sent: BFloat16[Tensor, "rows out"], weight: Weight, slope: Rows | None = None
-) -> BFloat16[Tensor, "rows n"]:
-    """The gradient of `linear`'s input, and times `slope` if it was an activation's answer."""
-    answer = sent.new_empty(len(sent), weight.shape[1])
+def to_input(sent: BFloat16[Tensor, "rows out"] | Tiled, weight: Weight) -> Rows:
+    """The gradient of `linear`'s input."""
+    answer = torch.empty(sent.shape[0], weight.shape[1], dtype=torch.bfloat16)
+    _apply(sent, weight, answer, back=True)
+    return answer
+
+
+def to_activated(sent: BFloat16[Tensor, "rows out"], weight: Weight, slope: Tiled) -> Tiled:
+    """The same where the input was an activation's answer: what is sent to the sums before."""
+    answer = Tiled.empty(*slope.shape)
     _apply(sent, weight, answer, back=True, slope=slope)
     return answer
 
 
-def to_weight(sent: BFloat16[Tensor, "rows out"], x: Rows, biased: bool) -> Gradient:
+def to_weight(sent: BFloat16[Tensor, "rows out"] | Tiled, x: Rows | Tiled, biased: bool) -> Gradient:
     """The gradients of weights and bias, summed in float32, not depending on the number of threads."""
     functions = current()
     assert functions is not None, "asked before"
-    turned = sent.shape[1] > x.shape[1]
+    (rows, out), n = sent.shape, x.shape[1]
+    turned = out > n
     left, right = (x, sent) if turned else (sent, x)
-    chunks = -(-len(x) // _CHUNK)
+    chunks = -(-rows // _CHUNK)
     room, packed = _aligned(chunks * _CHUNK * left.shape[1])
-    totals = torch.empty(chunks, sent.shape[1]) if biased else None
+    totals = torch.empty(chunks, out) if biased else None
     total = None if totals is None else totals.data_ptr()
-    answer = torch.empty(sent.shape[1], x.shape[1])
-    what = _Weighing(len(x), left.shape[1], right.shape[1], left.data_ptr(), right.data_ptr(), packed)
+    answer = torch.empty(out, n)
+    sizes = left.shape[1], right.shape[1], isinstance(left, Tiled), isinstance(right, Tiled)
+    what = _Weighing(rows, *sizes, begin(left), begin(right), packed)
     what.total_left, what.total_right = (None, total) if turned else (total, None)
     what.turned, what.to = int(turned), answer.data_ptr()
-    at, work = ctypes.byref(what), answer.numel() * len(x) // _WORTH_A_THREAD
+    at, work = ctypes.byref(what), answer.numel() * rows // _WORTH_A_THREAD
 
     shared(lambda first, last: functions.linear_pack_left(at, first, last), chunks, work)
     shared(lambda first, last: _there(functions.linear_weigh(at, first, last)), right.shape[1] // BLOCK, work)
@@ -104,30 +113,29 @@ def to_weight(sent: BFloat16[Tensor, "rows out"], x: Rows, biased: bool) -> Grad
 
 
 def _apply(
-    x: Tensor,
+    x: Tensor | Tiled,
     weight: Tensor,
-    to: Tensor,
+    to: Tensor | Tiled,
     back: bool,
     bias: Tensor | None = None,
     activation: int = 0,
-    slope: Tensor | None = None,
+    slope: Tiled | None = None,
 ) -> None:
     functions = current()
     assert functions is not None, "asked before"
-    (out, n), work = weight.shape, len(x) * weight.numel() // _WORTH_A_THREAD
+    (out, n), (rows, own) = weight.shape, x.shape
     room, packed = _aligned(weight.numel())
-    given = weight.data_ptr(), 1, n, out, int(back)
+    given, work = (weight.data_ptr(), 1, n, out, int(back)), rows * weight.numel() // _WORTH_A_THREAD
 
     def pack(first: int, last: int) -> None:
         functions.convolution_pack(*given, first * BLOCK, last * BLOCK, packed)
 
-    pointers = [None if t is None else t.data_ptr() for t in (bias, slope, to)]
-    what = _Product(
-        len(x), x.shape[1], to.shape[1], x.data_ptr(), packed, pointers[0], activation, *pointers[1:]
-    )
+    what = _Product(rows, own, to.shape[1], isinstance(x, Tiled), isinstance(to, Tiled), begin(x), packed)
+    what.bias, what.activation = None if bias is None else bias.data_ptr(), activation
+    what.slope, what.to = None if slope is None else begin(slope), begin(to)
     at = ctypes.byref(what)
     shared(pack, to.shape[1] // BLOCK, work)
-    shared(lambda first, last: _there(functions.linear_apply(at, first, last)), -(-len(x) // BLOCK), work)
+    shared(lambda first, last: _there(functions.linear_apply(at, first, last)), -(-rows // BLOCK), work)
     del room
 
 

@@ -30,15 +30,25 @@ TARGET static void tell(__m512 even, __m512 odd, float *to) {
     _mm512_storeu_ps(to + SIDE, _mm512_permutex2var_ps(even, back, odd));
 }
 
-/* 32 columns of a chunk's `rows` as right tiles, or turned as left ones; zeros where there is no row any more. */
-TARGET static void pack(const uint16_t *from, int64_t apart, int64_t rows, int left, uint16_t *to, float *total) {
+/* 32 columns of a side, from some row on. If they are tiled, the rows of a last, short block are at its end. */
+typedef struct {
+    const uint16_t *from;
+    int64_t apart, deep, tiled; /* from one row to the next, and to the one after 32 */
+} Columns;
+
+static inline Columns columns_of(const uint16_t *side, int64_t width, int64_t tiled, int64_t row, int64_t column) {
+    return (Columns){side + row * width + column * (tiled ? WIDE : 1), tiled ? WIDE : width, DEEP * width, tiled};
+}
+
+/* As right tiles, or turned as left ones, `rows` of them; zeros where there is no row any more. */
+TARGET static void pack(Columns c, int64_t rows, int left, uint16_t *to, float *total) {
     __m512i low[SIDE], high[SIDE], none = _mm512_setzero_si512();
     __m512 even = _mm512_setzero_ps(), odd = even;
-    for (int64_t slab = 0; slab < rows; slab += DEEP, to += 2 * TILE) {
-        for (int64_t r = 0; r < SIDE; r++, from += 2 * apart) {
-            int64_t row = slab + 2 * r;
-            __m512i one = row < rows ? _mm512_loadu_si512(from) : none;
-            __m512i two = row + 1 < rows ? _mm512_loadu_si512(from + apart) : none;
+    for (; rows > 0; rows -= DEEP, c.from += c.deep, to += 2 * TILE) {
+        const uint16_t *from = c.from + (c.tiled && rows < DEEP ? (DEEP - rows) * c.apart : 0);
+        for (int64_t r = 0; r < SIDE; r++, from += 2 * c.apart) {
+            __m512i one = 2 * r < rows ? _mm512_loadu_si512(from) : none;
+            __m512i two = 2 * r + 1 < rows ? _mm512_loadu_si512(from + c.apart) : none;
             if (total) count(one, &even, &odd), count(two, &even, &odd);
             pair(one, two, low + r, high + r);
             if (left) continue;
@@ -55,19 +65,19 @@ TARGET void linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
     for (int64_t chunk = first; chunk < last; chunk++) {
         int64_t row = chunk * CHUNK, rows = w->rows - row < CHUNK ? w->rows - row : CHUNK;
         for (int64_t c = 0; c < w->left; c += WIDE)
-            pack(w->from_left + row * w->left + c, w->left, rows, 1, w->packed + row * w->left + c * CHUNK,
+            pack(columns_of(w->from_left, w->left, w->tiled_left, row, c), rows, 1, w->packed + row * w->left + c * CHUNK,
                  w->total_left ? w->total_left + chunk * w->left + c : NULL);
     }
 }
 
-/* All of the left side's columns of a chunk by 32 of the right side's: more of their sums. `next`: rows from which
-   the next columns will be packed. */
+/* All of the left side's columns of a chunk by 32 of the right side's: more of their sums. `next`: columns that will
+   be packed next, of whole chunks. */
 TARGET static void add_chunk(const Weighing *w, const uint16_t *left, const uint16_t *right, int64_t slabs,
-                             const uint16_t *next, float *sums) {
+                             const Columns *next, float *sums) {
     int64_t blocks = w->left / WIDE, called = (CHUNK + blocks - 1) / blocks;
     for (int64_t block = 0; block < blocks; block++, left += PANEL, sums += BLOCK) {
         for (int64_t i = block * called; next && i < (block + 1) * called && i < slabs * DEEP; i++)
-            _mm_prefetch((const char *)(next + i * w->right), _MM_HINT_T0);
+            _mm_prefetch((const char *)(next->from + i / DEEP * next->deep + i % DEEP * next->apart), _MM_HINT_T1);
         load_sums(sums);
         for (int64_t s = 0; s < slabs; s++) add_product(left + s * 2 * TILE, ROW, TILE, right + s * 2 * TILE);
         store_sums(sums);
@@ -95,12 +105,13 @@ TARGET static void weigh(const Weighing *w, int64_t column, int64_t panels, floa
     for (int64_t row = 0; row < w->rows; row += CHUNK) {
         int64_t rows = w->rows - row < CHUNK ? w->rows - row : CHUNK, slabs = (rows + DEEP - 1) / DEEP;
         for (int64_t n = 0; n < panels; n++) {
-            const uint16_t *from = w->from_right + row * w->right + column + n * WIDE;
+            Columns own = columns_of(w->from_right, w->right, w->tiled_right, row, column + n * WIDE);
+            Columns next = columns_of(w->from_right, w->right, w->tiled_right, row, column + (n + 1) * WIDE);
+            int there = n + 1 < panels && slabs == SLABS;
             float *total = w->total_right ? w->total_right + row / CHUNK * w->right + column + n * WIDE : NULL;
-            pack(from, w->right, rows, 0, right, total);
+            pack(own, rows, 0, right, total);
             WRITTEN;
-            const uint16_t *next = n + 1 < panels && slabs == SLABS ? from + WIDE : NULL;
-            add_chunk(w, w->packed + row * w->left, right, slabs, next, sums + n * blocks * BLOCK);
+            add_chunk(w, w->packed + row * w->left, right, slabs, there ? &next : NULL, sums + n * blocks * BLOCK);
         }
     }
     WRITTEN;
