@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightword.config import Activation
-from sightword.towers import attention, varlen
+from sightword.towers import attention, pieces, varlen
 from sightword.towers.layer import Layer, economical
 from sightword.towers.layer_norm import normed
 from sightword.towers.linear import applied, perceptron
@@ -67,17 +67,24 @@ class Attention(nn.Module):
         packing: Packing | None = None,
     ) -> Float[Tensor, "b n w"]:
         """Mix tokens; see `attend`. With `packing`, x is (1, total, w), and each row's tokens mix."""
-        qkv = applied(self.qkv, x)
+        return applied(self.proj, self.mixed(applied(self.qkv, x), valid, causal, packing))
+
+    def mixed(
+        self,
+        qkv: Float[Tensor, "b n three_w"],
+        valid: Bool[Tensor, "b n"] | None = None,
+        causal: bool = False,
+        packing: Packing | None = None,
+    ) -> Float[Tensor, "b n w"]:
+        """What lies between the two linear layers."""
         if packing is None:
-            mixed = self._mix(qkv, valid, causal)
-        elif packing.bounds is None:
+            return self._mix(qkv, valid, causal)
+        if packing.bounds is None:
             # Padding comes last in a row, where no token before it looks when they look back only.
-            mixed = packing.apart(qkv, lambda part, mask: self._mix(part, None if causal else mask, causal))
-        else:
-            q, k, v = qkv.squeeze(0).unflatten(1, (3, self.heads, -1)).unbind(1)
-            longest = packing.groups[-1][1]
-            mixed = varlen.attend_within(q, k, v, packing.bounds, longest, causal).flatten(1)[None]
-        return applied(self.proj, mixed)
+            return packing.apart(qkv, lambda part, mask: self._mix(part, None if causal else mask, causal))
+        q, k, v = qkv.squeeze(0).unflatten(1, (3, self.heads, -1)).unbind(1)
+        longest = packing.groups[-1][1]
+        return varlen.attend_within(q, k, v, packing.bounds, longest, causal).flatten(1)[None]
 
     def _mix(self, qkv: Tensor, valid: Tensor | None, causal: bool) -> Tensor:
         if valid is None and attention.fits(qkv, self.heads):
@@ -110,11 +117,11 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(width, hidden)
         self.act = activation_of(activation)
         self.fc2 = nn.Linear(hidden, width)
-        self._activation = ACTIVATIONS.get(activation)
+        self.kernel = ACTIVATIONS.get(activation)
 
     def forward(self, x: Float[Tensor, "*rows w"]) -> Float[Tensor, "*rows w"]:
         """Each token by itself."""
-        fused = perceptron(self.fc1, self._activation, self.fc2, x)
+        fused = perceptron(self.fc1, self.kernel, self.fc2, x)
         return self.fc2(self.act(self.fc1(x))) if fused is None else fused
 
 
@@ -173,9 +180,25 @@ class Block(Layer):
         With `packing`, x is (1, total, w): the tokens of rows that it has packed, from which no path drops.
         """
         assert packing is None or self.drop_path.p == 0, "paths are dropped by rows, and these are packed"
+        if self._fits(x):
+            qkv, x = pieces.before(x, self.norm1, self.attn.qkv)
+            return self._leave(x, self.attn.mixed(qkv, valid, causal, packing))
         one, two = (None, None) if draws is None else draws.unbind(1)
         x = x + self.drop_path(self.attn(normed(self.norm1, x), valid, causal, packing), one)
         return x + self.drop_path(self.mlp(normed(self.norm2, x)), two)
+
+    def _fits(self, x: Tensor) -> bool:
+        """Whether all is learned in bfloat16 on a CPU with AMX, and nothing is dropped."""
+        attn, mlp = self.attn, self.mlp
+        if mlp.kernel is None or (self.training and self.drop_path.p):
+            return False
+        layers, others = (attn.qkv, attn.proj, mlp.fc1, mlp.fc2), (attn, mlp, mlp.act, self.drop_path)
+        return pieces.fit(x, (self.norm1, self.norm2), layers, others)
+
+    def _leave(self, x: Tensor, mixed: Tensor) -> Tensor:
+        assert self.mlp.kernel is not None, "asked before"
+        mlp = self.mlp.fc1, self.mlp.kernel, self.mlp.fc2
+        return pieces.after(x, mixed, self.attn.proj, self.norm2, *mlp)
 
 
 class AttentionPool(nn.Module):

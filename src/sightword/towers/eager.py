@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
@@ -26,3 +26,14 @@ def in_bfloat16(x: Float[Tensor, ...]) -> bool:
 def cast_to_bfloat16() -> bool:
     """Whether autocast casts to bfloat16 on a CPU now."""
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
+def watched(module: nn.Module) -> bool:
+    """Whether somebody waits for its calls, which would not come."""
+    hooks = (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return any(hooks)

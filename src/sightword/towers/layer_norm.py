@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightword.towers.eager import eager, in_bfloat16
+from sightword.towers.eager import eager, in_bfloat16, watched
 from sightword.towers.native import layer_norm as native
 
 
@@ -17,7 +17,7 @@ def normed(norm: nn.LayerNorm, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*r
 
     Torch answers in float32 under autocast, and each layer rounds it in a pass of its own, forward and back.
     """
-    if not _fits(norm, x):
+    if not fits(norm, x):
         answer: Tensor = norm(x)
         return answer
     rows = x.contiguous().view(-1, x.shape[-1])
@@ -25,9 +25,9 @@ def normed(norm: nn.LayerNorm, x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*r
     return answer.view(x.shape)
 
 
-def _fits(norm: nn.LayerNorm, x: Tensor) -> bool:
+def fits(norm: nn.LayerNorm, x: Float[Tensor, "*rows n"]) -> bool:
     """Under autocast, where something is learned; see also `eager`."""
-    if type(norm) is not nn.LayerNorm or norm._forward_hooks or norm._forward_pre_hooks:
+    if type(norm) is not nn.LayerNorm or watched(norm):
         return False
     if not torch.is_grad_enabled() or norm.weight is None or norm.bias is None:
         return False

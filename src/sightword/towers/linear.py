@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightword.towers.eager import eager, in_bfloat16
+from sightword.towers.eager import eager, in_bfloat16, watched
 from sightword.towers.native import linear as native
 from sightword.towers.native.tiled import Tiled
 
@@ -65,11 +65,16 @@ def perceptron(
     return answer.unflatten(0, x.shape[:-1])
 
 
+def fits(layer: nn.Linear, x: Float[Tensor, "*rows n"]) -> bool:
+    """Whether our kernels can stand in for a layer to which as many rows come as x has, all of it learned."""
+    learned = layer.bias is None or layer.bias.requires_grad
+    rows = x[..., :1].expand(*x.shape[:-1], layer.in_features)
+    return _plain(layer) and learned and _fits(rows, layer.weight, layer.bias)
+
+
 def _plain(layer: nn.Module) -> bool:
     """Nobody's own kind of layer, and nobody waits for its calls."""
-    if type(layer) is not nn.Linear or layer._forward_hooks or layer._forward_pre_hooks:
-        return False
-    return not (layer._backward_hooks or layer._backward_pre_hooks)
+    return type(layer) is nn.Linear and not watched(layer)
 
 
 def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:

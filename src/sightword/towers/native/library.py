@@ -16,7 +16,7 @@ import torch
 
 _AWAKE = 500_000  # nanoseconds that a thread waits before it sleeps
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 11  # of norm.h
+VERSION = 12  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c files beside
     "wait_while": (None, _P, _N, _N),
@@ -36,8 +36,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c fil
     "linear_apply": (_I, _P, _N, _N),
     "linear_pack_left": (None, _P, _N, _N),
     "linear_weigh": (_I, _P, _N, _N),
-    "layer_norm_apply": (None, _P, _N, _N, _F, _P, _P, _N, _N, _P, _P),
-    "layer_norm_back": (None, _P, _P, _N, _N, _P, _P, _N, _N, _P, _P),
+    "layer_norm_apply": (None, _P, _N, _N),
+    "layer_norm_back": (None, _P, _N, _N),
+    "layer_norm_add": (None, _P, _P, _N, _N, _N, _N, _P),
+    "layer_norm_round": (None, _P, _N, _N, _N, _N, _P),
 }
 
 

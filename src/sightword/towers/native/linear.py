@@ -65,11 +65,18 @@ def linear(
     return answer
 
 
+def linear_tiled(x: Rows | Tiled, weight: Weight, bias: Float32[Tensor, " out"] | None) -> Tiled:
+    """The same, tiled."""
+    answer = Tiled.empty(x.shape[0], len(weight))
+    _apply(x, weight, answer, back=False, bias=bias)
+    return answer
+
+
 def activated(
-    x: Rows, weight: Weight, bias: Float32[Tensor, " out"] | None, activation: int
+    x: Rows | Tiled, weight: Weight, bias: Float32[Tensor, " out"] | None, activation: int
 ) -> tuple[Tiled, Tiled]:
     """What an activation makes of `linear`, and the activation's slope there; nothing is rounded between."""
-    answer, slope = Tiled.empty(len(x), len(weight)), Tiled.empty(len(x), len(weight))
+    answer, slope = Tiled.empty(x.shape[0], len(weight)), Tiled.empty(x.shape[0], len(weight))
     _apply(x, weight, answer, back=False, bias=bias, activation=activation, slope=slope)
     return answer, slope
 
@@ -81,7 +88,14 @@ def to_input(sent: BFloat16[Tensor, "rows out"] | Tiled, weight: Weight) -> Rows
     return answer
 
 
-def to_activated(sent: BFloat16[Tensor, "rows out"], weight: Weight, slope: Tiled) -> Tiled:
+def to_input_tiled(sent: BFloat16[Tensor, "rows out"] | Tiled, weight: Weight) -> Tiled:
+    """The same, tiled."""
+    answer = Tiled.empty(sent.shape[0], weight.shape[1])
+    _apply(sent, weight, answer, back=True)
+    return answer
+
+
+def to_activated(sent: BFloat16[Tensor, "rows out"] | Tiled, weight: Weight, slope: Tiled) -> Tiled:
     """The same where the input was an activation's answer: what is sent to the sums before."""
     answer = Tiled.empty(*slope.shape)
     _apply(sent, weight, answer, back=True, slope=slope)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { NORM_VERSION = 11, SLAB = 256, BLOCK = 64 };
+enum { NORM_VERSION = 12, SLAB = 256, BLOCK = 64 };
 
 static inline float from_bf16(uint16_t bits) {
     uint32_t wide = (uint32_t)bits << 16;
