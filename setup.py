@@ -19,7 +19,7 @@ TOWER_SOURCES = (
     "linear_weigh.c",
     "layer_norm.c",
     "attention.c",
-    "waiting.c",
+    "sharing.c",
 )
 TOWER_HEADERS = (
     "norm.h",
@@ -27,7 +27,9 @@ TOWER_HEADERS = (
     "norm_bf16.h",
     "convolution.h",
     "tiles.h",
+    "tiled.h",
     "linear.h",
+    "layer_norm.h",
     "activation.h",
 )
 

@@ -16,6 +16,9 @@ typedef struct {
     float scale;
     int64_t picture, row, part;     /* of queries, keys and values, and of their gradients */
     int64_t made_picture, made_row; /* of the answer and its gradient */
+    const uint16_t *from, *made, *sent; /* queries, keys and values; backward the answer and its gradient */
+    float *sums;                        /* one for each head and row: the logarithm of the softmax's sum */
+    uint16_t *to;
 } Heads;
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11
@@ -261,22 +264,22 @@ TARGET static void backward(const Heads *h, const Room *room, const uint16_t *fr
     }
 }
 
-/* Heads `first` to `last` of all pictures; sums: a float for each head and row. -1 when there is no memory. */
-TARGET int attention_apply(const Heads *h, const uint16_t *from, int64_t first, int64_t last, uint16_t *to, float *sums) {
+/* Heads `first` to `last` of all pictures; -1 when there is no memory. */
+TARGET int attention_apply(const Heads *h, int64_t first, int64_t last) {
     Room room;
     if (get_room(h, 0, &room)) return -1;
     use_tiles();
     for (int64_t i = first; i < last; i++) {
         int64_t picture = i / h->heads, head = i % h->heads * h->width;
-        forward(h, &room, from + picture * h->picture + head, to + picture * h->made_picture + head, sums + i * h->rows);
+        forward(h, &room, h->from + picture * h->picture + head, h->to + picture * h->made_picture + head,
+                h->sums + i * h->rows);
     }
     release_tiles();
     free(room.memory);
     return 0;
 }
 
-TARGET int attention_back(const Heads *h, const uint16_t *from, const uint16_t *made, const uint16_t *sent,
-                          const float *sums, int64_t first, int64_t last, uint16_t *to) {
+TARGET int attention_back(const Heads *h, int64_t first, int64_t last) {
     Room room;
     float *dots = malloc((size_t)h->rows * sizeof *dots);
     int failed = !dots || get_room(h, 1, &room);
@@ -285,7 +288,7 @@ TARGET int attention_back(const Heads *h, const uint16_t *from, const uint16_t *
         for (int64_t i = first; i < last; i++) {
             int64_t head = i % h->heads * h->width, there = i / h->heads * h->picture + head;
             int64_t here = i / h->heads * h->made_picture + head;
-            backward(h, &room, from + there, made + here, sent + here, sums + i * h->rows, dots, to + there);
+            backward(h, &room, h->from + there, h->made + here, h->sent + here, h->sums + i * h->rows, dots, h->to + there);
         }
         release_tiles();
         free(room.memory);
@@ -296,14 +299,13 @@ TARGET int attention_back(const Heads *h, const uint16_t *from, const uint16_t *
 
 #else
 
-int attention_apply(const Heads *h, const uint16_t *from, int64_t first, int64_t last, uint16_t *to, float *sums) {
-    (void)h, (void)from, (void)first, (void)last, (void)to, (void)sums;
+int attention_apply(const Heads *h, int64_t first, int64_t last) {
+    (void)h, (void)first, (void)last;
     return -1;
 }
 
-int attention_back(const Heads *h, const uint16_t *from, const uint16_t *made, const uint16_t *sent, const float *sums,
-                   int64_t first, int64_t last, uint16_t *to) {
-    (void)h, (void)from, (void)made, (void)sent, (void)sums, (void)first, (void)last, (void)to;
+int attention_back(const Heads *h, int64_t first, int64_t last) {
+    (void)h, (void)first, (void)last;
     return -1;
 }
 

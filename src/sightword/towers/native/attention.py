@@ -24,6 +24,7 @@ class _Heads(ctypes.Structure):
         *((name, _N) for name in ("rows", "heads", "width", "causal")),
         ("scale", ctypes.c_float),
         *((name, _N) for name in ("picture", "row", "part", "made_picture", "made_row")),
+        *((name, ctypes.c_void_p) for name in ("qkv", "made", "sent", "sums", "to")),
     )
 
 
@@ -45,13 +46,8 @@ def attend(
     functions, what = _functions(), _heads(qkv, heads, causal)
     b, n, w = qkv.shape
     answer, sums = qkv.new_empty(b, n, w // 3), torch.empty(b, heads, n)
-    given, to, kept = qkv.data_ptr(), answer.data_ptr(), sums.data_ptr()
-
-    def some(first: int, last: int) -> None:
-        if functions.attention_apply(ctypes.byref(what), given, first, last, to, kept):
-            raise MemoryError("no memory for attention")
-
-    shared(some, b * heads, 2 * b * n * n * w // 3 // _WORTH_A_THREAD)
+    what.to, what.sums = answer.data_ptr(), sums.data_ptr()
+    shared(functions.attention_apply, what, b * heads, 2 * b * n * n * w // 3 // _WORTH_A_THREAD)
     return answer, sums
 
 
@@ -65,23 +61,18 @@ def gradient(
     """What `attend` sends back; all lie row by row."""
     functions, what = _functions(), _heads(qkv, sums.shape[1], causal)
     b, n, w = answer.shape
-    made = torch.empty_like(qkv)
-    pointers = [t.data_ptr() for t in (qkv, answer, sent, sums)]
-    to = made.data_ptr()
-
-    def some(first: int, last: int) -> None:
-        if functions.attention_back(ctypes.byref(what), *pointers, first, last, to):
-            raise MemoryError("no memory for attention")
-
-    shared(some, b * sums.shape[1], 5 * b * n * n * w // _WORTH_A_THREAD)
-    return made
+    to = torch.empty_like(qkv)
+    what.made, what.sent, what.sums, what.to = (t.data_ptr() for t in (answer, sent, sums, to))
+    shared(functions.attention_back, what, b * sums.shape[1], 5 * b * n * n * w // _WORTH_A_THREAD)
+    return to
 
 
 def _heads(qkv: Tensor, heads: int, causal: bool) -> _Heads:
     _, n, w = qkv.shape
     one = w // 3
     width = one // heads
-    return _Heads(n, heads, width, int(causal), width**-0.5, n * w, w, one, n * one, one)
+    sizes = n, heads, width, int(causal), width**-0.5, n * w, w, one, n * one, one
+    return _Heads(*sizes, qkv.data_ptr())
 
 
 def _functions() -> ctypes.CDLL:

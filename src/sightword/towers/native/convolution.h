@@ -16,6 +16,25 @@ typedef struct {
     int64_t high, wide, down, right, above, left; /* kernel, stride, padding */
 } Convolution;
 
+/* One step of it. `from`: its input; backward, and for weights' gradient, what was sent to its answer. */
+typedef struct {
+    const Convolution *shape;
+    int64_t back;
+    const uint16_t *from, *weights, *more; /* weights: from `convolution_pack`; more: what lies as `to` and is added; or NULL */
+    uint16_t *to;
+    const uint16_t *seen; /* of weights' gradient: the input */
+    float *to_weight;
+    const uint8_t *pictures; /* of patches: channels x height x width, which are scaled and shifted */
+    const float *scale, *shift;
+} Convolving;
+
+/* Weights to be packed: out x high x wide x in, of so many taps. */
+typedef struct {
+    const float *weight;
+    int64_t taps, in, out, back;
+    uint16_t *to;
+} Packing;
+
 /* The kernel's taps by which an output's place sees the input, and at which places; how many there are. */
 static inline int64_t seen(const Convolution *c, int64_t place, int32_t *taps, int32_t *places) {
     int64_t y = place / c->out.width * c->down - c->above, x = place % c->out.width * c->right - c->left, n = 0;

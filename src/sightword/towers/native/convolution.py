@@ -15,8 +15,36 @@ from sightword.towers.native.library import current, shared
 BLOCK = 32  # pictures, and channels of either side, that are worked on at once
 _WORTH_A_THREAD = 2**22  # multiplications
 _LINE = 64  # bytes, where tiles must begin
+_N, _P = ctypes.c_int64, ctypes.c_void_p
 Pair = tuple[int, int]
 Numbers = tuple[int, ...]
+
+
+class _Shape(ctypes.Structure):
+    """`Convolution` of convolution.h."""
+
+    _fields_ = tuple((f"number_{i}", _N) for i in range(17))
+
+
+class _Convolving(ctypes.Structure):
+    """`Convolving` of convolution.h."""
+
+    _fields_ = (
+        ("shape", ctypes.POINTER(_Shape)),
+        ("back", _N),
+        *((name, _P) for name in ("given", "weights", "more", "to", "seen", "to_weight")),
+        *((name, _P) for name in ("pictures", "scale", "shift")),
+    )
+
+
+class Packing(ctypes.Structure):
+    """`Packing` of convolution.h."""
+
+    _fields_ = (
+        ("weight", _P),
+        *((name, _N) for name in ("taps", "channels", "out", "back")),
+        ("to", _P),
+    )
 
 
 @functools.cache
@@ -45,7 +73,7 @@ class Plan:
     """
 
     functions: ctypes.CDLL
-    shape: ctypes.Array[ctypes.c_int64]  # `Convolution` of convolution.h
+    shape: _Shape
     given: Numbers  # of the input: shape and strides
     given_strides: Numbers
     made: Numbers
@@ -87,12 +115,8 @@ class Plan:
         """The gradient of the weights, summed in float32."""
         out, channels, *kernel = self.weight
         answer = torch.empty(out, *kernel, channels)
-        pointers = sent.data_ptr(), x.data_ptr(), answer.data_ptr()
-
-        def blocks(first: int, last: int) -> None:
-            _done(self.functions.convolution_weigh(self.shape, *pointers[:2], first, last, pointers[2]))
-
-        shared(blocks, out // BLOCK * (channels // BLOCK), self.work)
+        what = self._step(given=sent.data_ptr(), seen=x.data_ptr(), to_weight=answer.data_ptr())
+        shared(self.functions.convolution_weigh, what, out // BLOCK * (channels // BLOCK), self.work)
         return answer.permute(0, 3, 1, 2)
 
     def patches(
@@ -104,13 +128,9 @@ class Plan:
         """
         b, columns, high, wide = self.made
         answer = torch.empty(high, wide, b, columns, dtype=torch.bfloat16)
-        pointers = x.data_ptr(), scale.data_ptr(), shift.data_ptr()
-        to = answer.data_ptr()
-
-        def pictures(first: int, last: int) -> None:
-            _done(self.functions.convolution_patches(self.shape, *pointers, first, last, to))
-
-        shared(pictures, b, answer.numel() // 2**16)
+        given = {"pictures": x.data_ptr(), "scale": scale.data_ptr(), "shift": shift.data_ptr()}
+        what = self._step(to=answer.data_ptr(), **given)
+        shared(self.functions.convolution_patches, what, b, answer.numel() // 2**16)
         return answer.permute(2, 3, 0, 1)
 
     def _apply(
@@ -125,17 +145,14 @@ class Plan:
         out, channels, high, wide = self.weight
         packed = torch.empty(2 * out * channels * high * wide + _LINE, dtype=torch.uint8)
         aligned = -(-packed.data_ptr() // _LINE) * _LINE
-        pointers = given.data_ptr(), aligned, None if more is None else more.data_ptr()
-        ends = 0, channels if back else out
-        self.functions.convolution_pack(
-            weight.data_ptr(), high * wide, channels, out, int(back), *ends, aligned
-        )
+        weights = Packing(weight.data_ptr(), high * wide, channels, out, back, aligned)
+        shared(self.functions.convolution_pack, weights, (channels if back else out) // BLOCK, 1)
+        what = self._step(given=given.data_ptr(), weights=aligned, back=back, to=to.data_ptr())
+        what.more = None if more is None else more.data_ptr()
+        shared(self.functions.convolution_apply, what, places, self.work)
 
-        def some(first: int, last: int) -> None:
-            apply = self.functions.convolution_apply
-            _done(apply(self.shape, int(back), *pointers, first, last, to.data_ptr()))
-
-        shared(some, places, self.work)
+    def _step(self, **numbers: int) -> _Convolving:
+        return _Convolving(ctypes.pointer(self.shape), **numbers)
 
 
 def plan(x: Tensor, weight: Numbers, stride: Pair, padding: Pair) -> Plan:
@@ -157,11 +174,5 @@ def plan_of(
     )
     maps = (*sides, channels, strides[0], strides[3]), (high, wide, out, out, b * out)
     numbers = (b, *maps[0], *maps[1], *kernel, *stride, *padding)
-    shape = (ctypes.c_int64 * len(numbers))(*numbers)
     work = b * high * wide * out * channels * kernel[0] * kernel[1] // _WORTH_A_THREAD
-    return Plan(functions, shape, given, strides, (b, out, high, wide), weight, work)
-
-
-def _done(code: int) -> None:
-    if code:
-        raise MemoryError("no memory for a convolution")
+    return Plan(functions, _Shape(*numbers), given, strides, (b, out, high, wide), weight, work)

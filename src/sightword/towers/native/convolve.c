@@ -27,29 +27,28 @@ int convolution_usable(void) {
 }
 
 /* Weights (out x high x wide x in, float32) as right tiles of the convolution: for each 32 outputs, tap and 32 inputs
-   the tiles of 16 outputs and of the next. Backward in and out change places. Those from `first` to `last` of the
-   answer's channels are packed, and lie where they would lie among all. */
-TARGET static void pack_forward(const float *weight, int64_t taps, int64_t in, int64_t first, int64_t last,
-                                uint16_t *to) {
+   the tiles of 16 outputs and of the next. Backward in and out change places. */
+TARGET static void pack_forward(const Packing *p, int64_t first, int64_t last) {
+    int64_t taps = p->taps, in = p->in;
+    uint16_t *to = p->to + first * taps * in;
     __m512i rows[SIDE];
-    to += first * taps * in;
     for (int64_t o = first; o < last; o += WIDE)
         for (int64_t t = 0; t < taps; t++)
             for (int64_t i = 0; i < in; i += DEEP)
                 for (int64_t half = 0; half < WIDE; half += SIDE, to += TILE) {
-                    for (int64_t r = 0; r < SIDE; r++) rows[r] = rounded(weight + ((o + half + r) * taps + t) * in + i);
+                    for (int64_t r = 0; r < SIDE; r++) rows[r] = rounded(p->weight + ((o + half + r) * taps + t) * in + i);
                     turn(rows, to);
                 }
 }
 
-TARGET static void pack_backward(const float *weight, int64_t taps, int64_t in, int64_t out, int64_t first, int64_t last,
-                                 uint16_t *to) {
-    to += first * taps * out;
+TARGET static void pack_backward(const Packing *p, int64_t first, int64_t last) {
+    int64_t taps = p->taps, in = p->in, out = p->out;
+    uint16_t *to = p->to + first * taps * out;
     for (int64_t i = first; i < last; i += WIDE)
         for (int64_t t = 0; t < taps; t++)
             for (int64_t o = 0; o < out; o += DEEP, to += 2 * TILE)
                 for (int64_t r = 0; r < SIDE; r++) {
-                    const float *from = weight + ((o + 2 * r) * taps + t) * in + i;
+                    const float *from = p->weight + ((o + 2 * r) * taps + t) * in + i;
                     __m512i low, high;
                     pair(rounded(from), rounded(from + taps * in), &low, &high);
                     _mm512_store_si512(to + DEEP * r, low);
@@ -57,10 +56,10 @@ TARGET static void pack_backward(const float *weight, int64_t taps, int64_t in, 
                 }
 }
 
-void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, int64_t first, int64_t last,
-                      uint16_t *to) {
-    if (back) pack_backward(weight, taps, in, out, first, last, to);
-    else pack_forward(weight, taps, in, first, last, to);
+/* `first` to `last` of 32 channels each of the answer; they lie where they would lie among all. */
+int convolution_pack(const Packing *p, int64_t first, int64_t last) {
+    (p->back ? pack_backward : pack_forward)(p, first * WIDE, last * WIDE);
+    return 0;
 }
 
 /* 16 rows of 32 sums to where they belong, or with `more` onto other numbers that lie alike, rounded. */
@@ -77,10 +76,12 @@ TARGET static inline void put(const float *sums, const uint16_t *more, uint16_t 
 
 /* Places `first` to `last` of the answer, or backward of the input's gradient; -1 when there is no memory.
 
-   weights: from `convolution_pack`. more: what lies as the answer and is added to it, or NULL. The batch is at least 32;
-   the last 32 pictures may overlap those before, so that no answer can be written over `more`. */
-TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights,
-                             const uint16_t *more, int64_t first, int64_t last, uint16_t *to) {
+   The batch is at least 32; the last 32 pictures may overlap those before, so that no answer can be written over
+   `more`. */
+TARGET int convolution_apply(const Convolving *step, int64_t first, int64_t last) {
+    const Convolution *c = step->shape;
+    int back = step->back != 0;
+    const uint16_t *more = step->more;
     float sums[2 * SIDE * SIDE] __attribute__((aligned(64)));
     const Map *given = back ? &c->out : &c->in, *made = back ? &c->in : &c->out;
     int64_t taps = c->high * c->wide, depth = given->channels / DEEP;
@@ -92,11 +93,11 @@ TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *fro
         for (int64_t done = 0; done < c->batch; done += WIDE)
             for (int64_t column = 0; column < made->channels; column += WIDE) {
                 int64_t picture = done + WIDE <= c->batch ? done : c->batch - WIDE;
-                const uint16_t *rows = from + picture * given->picture;
+                const uint16_t *rows = step->from + picture * given->picture;
                 clear_sums();
                 for (int64_t m = 0; m < count; m++) {
                     const uint16_t *left = rows + at[m] * given->place;
-                    const uint16_t *right = weights + (column / WIDE * taps + tap[m]) * depth * 2 * TILE;
+                    const uint16_t *right = step->weights + (column / WIDE * taps + tap[m]) * depth * 2 * TILE;
                     for (int64_t k = 0; k < depth; k++, left += DEEP, right += 2 * TILE)
                         add_product(left, 2 * given->picture, SIDE * given->picture, right);
                 }
@@ -104,7 +105,7 @@ TARGET int convolution_apply(const Convolution *c, int back, const uint16_t *fro
                 for (int half = 0; half < 2; half++, where += SIDE * made->picture) { /* less memory in the nearest cache */
                     store_half(half, sums);
                     WRITTEN;
-                    put(sums, more ? more + where : 0, to + where, made->picture);
+                    put(sums, more ? more + where : 0, step->to + where, made->picture);
                     WRITTEN;
                 }
             }
@@ -120,14 +121,13 @@ int convolution_usable(void) {
     return 0;
 }
 
-void convolution_pack(const float *weight, int64_t taps, int64_t in, int64_t out, int back, int64_t first, int64_t last,
-                      uint16_t *to) {
-    (void)weight, (void)taps, (void)in, (void)out, (void)back, (void)first, (void)last, (void)to;
+int convolution_pack(const Packing *p, int64_t first, int64_t last) {
+    (void)p, (void)first, (void)last;
+    return -1;
 }
 
-int convolution_apply(const Convolution *c, int back, const uint16_t *from, const uint16_t *weights,
-                      const uint16_t *more, int64_t first, int64_t last, uint16_t *to) {
-    (void)c, (void)back, (void)from, (void)weights, (void)more, (void)first, (void)last, (void)to;
+int convolution_apply(const Convolving *step, int64_t first, int64_t last) {
+    (void)step, (void)first, (void)last;
     return -1;
 }
 

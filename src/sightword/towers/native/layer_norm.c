@@ -46,7 +46,7 @@ TARGET static inline void norm_row(const Norming *n, const float *row, const flo
 }
 
 /* Slabs `first` to `last` of rows. */
-TARGET void layer_norm_apply(const Norming *n, int64_t first, int64_t last) {
+TARGET int layer_norm_apply(const Norming *n, int64_t first, int64_t last) {
     int64_t end = last * SLAB_ROWS < n->rows ? last * SLAB_ROWS : n->rows;
     for (int64_t r = first * SLAB_ROWS; r < end; r++) {
         const float *row = n->x + r * n->width;
@@ -58,6 +58,7 @@ TARGET void layer_norm_apply(const Norming *n, int64_t first, int64_t last) {
         norm_row(n, row, n->known + 2 * r, line_of(n->rows, n->width, n->tiled, r));
         if (n->tiled) repeat(n->to, n->rows, n->width, r);
     }
+    return 0;
 }
 
 /* A row's two means of the gradient; `to_weight` and `to_bias` grow by what it sends there. */
@@ -100,7 +101,7 @@ TARGET static inline void row_back(const Returning *n, int64_t row, Line line, f
     repeat(n->rounded, n->rows, n->width, row);
 }
 
-TARGET void layer_norm_back(const Returning *n, int64_t first, int64_t last) {
+TARGET int layer_norm_back(const Returning *n, int64_t first, int64_t last) {
     for (int64_t slab = first; slab < last; slab++) {
         int64_t end = (slab + 1) * SLAB_ROWS < n->rows ? (slab + 1) * SLAB_ROWS : n->rows;
         float *own = n->partial + 2 * slab * n->width, plain, product;
@@ -110,43 +111,49 @@ TARGET void layer_norm_back(const Returning *n, int64_t first, int64_t last) {
             row_back(n, r, line, plain, product);
         }
     }
+    return 0;
 }
 
-/* to = x + `added`, which is tiled; slabs `first` to `last`. */
-TARGET void layer_norm_add(const float *x, const uint16_t *added, int64_t rows, int64_t width, int64_t first,
-                           int64_t last, float *to) {
-    int64_t end = last * SLAB_ROWS < rows ? last * SLAB_ROWS : rows;
+/* sum = x + `added`. */
+TARGET int layer_norm_add(const Norming *n, int64_t first, int64_t last) {
+    int64_t end = last * SLAB_ROWS < n->rows ? last * SLAB_ROWS : n->rows;
     for (int64_t r = first * SLAB_ROWS; r < end; r++)
-        add_row(x + r * width, added, line_of(rows, width, 1, r), width, to + r * width);
+        add_row(n->x + r * n->width, n->added, line_of(n->rows, n->width, 1, r), n->width, n->sum + r * n->width);
+    return 0;
 }
 
-/* x rounded and tiled; slabs `first` to `last`. */
-TARGET void layer_norm_round(const float *x, int64_t rows, int64_t width, int64_t first, int64_t last, uint16_t *to) {
-    int64_t end = last * SLAB_ROWS < rows ? last * SLAB_ROWS : rows;
+/* to = x rounded, tiled. */
+TARGET int layer_norm_round(const Norming *n, int64_t first, int64_t last) {
+    int64_t end = last * SLAB_ROWS < n->rows ? last * SLAB_ROWS : n->rows;
     for (int64_t r = first * SLAB_ROWS; r < end; r++) {
-        Line line = line_of(rows, width, 1, r);
-        for (int64_t c = 0; c < width; c += WIDE) _mm512_storeu_si512(to + at(line, c), rounded(x + r * width + c));
-        repeat(to, rows, width, r);
+        Line line = line_of(n->rows, n->width, 1, r);
+        for (int64_t c = 0; c < n->width; c += WIDE)
+            _mm512_storeu_si512(n->to + at(line, c), rounded(n->x + r * n->width + c));
+        repeat(n->to, n->rows, n->width, r);
     }
+    return 0;
 }
 
 #else
 
-void layer_norm_apply(const Norming *n, int64_t first, int64_t last) {
+int layer_norm_apply(const Norming *n, int64_t first, int64_t last) {
     (void)n, (void)first, (void)last;
+    return -1;
 }
 
-void layer_norm_back(const Returning *n, int64_t first, int64_t last) {
+int layer_norm_back(const Returning *n, int64_t first, int64_t last) {
     (void)n, (void)first, (void)last;
+    return -1;
 }
 
-void layer_norm_add(const float *x, const uint16_t *added, int64_t rows, int64_t width, int64_t first, int64_t last,
-                    float *to) {
-    (void)x, (void)added, (void)rows, (void)width, (void)first, (void)last, (void)to;
+int layer_norm_add(const Norming *n, int64_t first, int64_t last) {
+    (void)n, (void)first, (void)last;
+    return -1;
 }
 
-void layer_norm_round(const float *x, int64_t rows, int64_t width, int64_t first, int64_t last, uint16_t *to) {
-    (void)x, (void)rows, (void)width, (void)first, (void)last, (void)to;
+int layer_norm_round(const Norming *n, int64_t first, int64_t last) {
+    (void)n, (void)first, (void)last;
+    return -1;
 }
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* `to` = the norm of x, or of `sum` = x + `added`. */
+/* `to` = the norm of x, or of `sum` = x + `added`; or that sum alone, or x rounded. */
 typedef struct {
     int64_t rows, width; /* rows are a multiple of 32 long */
     float eps;

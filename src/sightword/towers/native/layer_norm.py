@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import BFloat16, Float32
@@ -105,9 +104,9 @@ def gradient(
     )
     what.added, what.rounded = (None if t is None else begin(t) for t in (added, rounded))
     what.partial, what.to = partial.data_ptr(), begin(answer)
-    functions, at = current(), ctypes.byref(what)
+    functions = current()
     assert functions is not None, "asked before"
-    _shared(x, lambda first, last: functions.layer_norm_back(at, first, last))
+    _shared(functions.layer_norm_back, what, x)
     return Gradient(answer, *partial.sum(0).unbind())
 
 
@@ -115,8 +114,8 @@ def add(x: Rows, added: Tiled) -> Rows:
     """`x + added`."""
     answer, functions = torch.empty_like(x), current()
     assert functions is not None, "asked before"
-    given = begin(x), begin(added), *x.shape
-    _shared(x, lambda first, last: functions.layer_norm_add(*given, first, last, begin(answer)))
+    what = _Norming(*x.shape, x=begin(x), added=begin(added), sum=begin(answer))
+    _shared(functions.layer_norm_add, what, x)
     return answer
 
 
@@ -124,8 +123,7 @@ def rounded(x: Rows) -> Tiled:
     """x in bfloat16, tiled."""
     answer, functions = Tiled.empty(*x.shape), current()
     assert functions is not None, "asked before"
-    given = begin(x), *x.shape
-    _shared(x, lambda first, last: functions.layer_norm_round(*given, first, last, begin(answer)))
+    _shared(functions.layer_norm_round, _Norming(*x.shape, x=begin(x), to=begin(answer)), x)
     return answer
 
 
@@ -142,10 +140,10 @@ def _normalise(
     what = _Norming(*x.shape, eps, begin(x), weight.data_ptr(), bias.data_ptr())
     what.added, what.sum, what.known = None if added is None else begin(added), begin(total), begin(known)
     what.tiled, what.to = isinstance(answer, Tiled), begin(answer)
-    functions, at = current(), ctypes.byref(what)
+    functions = current()
     assert functions is not None, "asked before"
-    _shared(x, lambda first, last: functions.layer_norm_apply(at, first, last))
+    _shared(functions.layer_norm_apply, what, x)
 
 
-def _shared(x: Tensor, slabs: Callable[[int, int], None]) -> None:
-    shared(slabs, -(-len(x) // _SLAB), x.numel() // _WORTH_A_THREAD)
+def _shared(work: Any, what: ctypes.Structure, x: Tensor) -> None:
+    shared(work, what, -(-len(x) // _SLAB), x.numel() // _WORTH_A_THREAD)

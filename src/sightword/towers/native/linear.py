@@ -9,6 +9,7 @@ import torch
 from jaxtyping import BFloat16, Float32
 from torch import Tensor
 
+from sightword.towers.native.convolution import Packing
 from sightword.towers.native.convolution import usable as convolution_usable
 from sightword.towers.native.library import current, shared
 from sightword.towers.native.tiled import BLOCK, Tiled, begin
@@ -118,10 +119,9 @@ def to_weight(sent: BFloat16[Tensor, "rows out"] | Tiled, x: Rows | Tiled, biase
     what = _Weighing(rows, *sizes, begin(left), begin(right), packed)
     what.total_left, what.total_right = (None, total) if turned else (total, None)
     what.turned, what.to = int(turned), answer.data_ptr()
-    at, work = ctypes.byref(what), answer.numel() * rows // _WORTH_A_THREAD
-
-    shared(lambda first, last: functions.linear_pack_left(at, first, last), chunks, work)
-    shared(lambda first, last: _there(functions.linear_weigh(at, first, last)), right.shape[1] // BLOCK, work)
+    work = answer.numel() * rows // _WORTH_A_THREAD
+    shared(functions.linear_pack_left, what, chunks, work)
+    shared(functions.linear_weigh, what, right.shape[1] // BLOCK, work)
     del room
     return Gradient(answer, None if totals is None else totals.sum(0))
 
@@ -139,23 +139,16 @@ def _apply(
     assert functions is not None, "asked before"
     (out, n), (rows, own) = weight.shape, x.shape
     room, packed = _aligned(weight.numel())
-    given, work = (weight.data_ptr(), 1, n, out, int(back)), rows * weight.numel() // _WORTH_A_THREAD
-
-    def pack(first: int, last: int) -> None:
-        functions.convolution_pack(*given, first * BLOCK, last * BLOCK, packed)
-
+    weights, work = (
+        Packing(weight.data_ptr(), 1, n, out, back, packed),
+        rows * weight.numel() // _WORTH_A_THREAD,
+    )
+    shared(functions.convolution_pack, weights, to.shape[1] // BLOCK, work)
     what = _Product(rows, own, to.shape[1], isinstance(x, Tiled), isinstance(to, Tiled), begin(x), packed)
     what.bias, what.activation = None if bias is None else bias.data_ptr(), activation
     what.slope, what.to = None if slope is None else begin(slope), begin(to)
-    at = ctypes.byref(what)
-    shared(pack, to.shape[1] // BLOCK, work)
-    shared(lambda first, last: _there(functions.linear_apply(at, first, last)), -(-rows // BLOCK), work)
+    shared(functions.linear_apply, what, -(-rows // BLOCK), work)
     del room
-
-
-def _there(missing: int) -> None:
-    if missing:
-        raise MemoryError("no memory for a linear layer")
 
 
 def _aligned(numbers: int) -> tuple[Tensor, int]:

@@ -61,13 +61,14 @@ TARGET static void pack(Columns c, int64_t rows, int left, uint16_t *to, float *
 }
 
 /* Chunks `first` to `last` of the left side's rows. */
-TARGET void linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
+TARGET int linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
     for (int64_t chunk = first; chunk < last; chunk++) {
         int64_t row = chunk * CHUNK, rows = w->rows - row < CHUNK ? w->rows - row : CHUNK;
         for (int64_t c = 0; c < w->left; c += WIDE)
             pack(columns_of(w->from_left, w->left, w->tiled_left, row, c), rows, 1, w->packed + row * w->left + c * CHUNK,
                  w->total_left ? w->total_left + chunk * w->left + c : NULL);
     }
+    return 0;
 }
 
 /* All of the left side's columns of a chunk by 32 of the right side's: more of their sums. `next`: columns that will
@@ -139,8 +140,9 @@ TARGET int linear_weigh(const Weighing *w, int64_t first, int64_t last) {
 
 #else
 
-void linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
+int linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
     (void)w, (void)first, (void)last;
+    return -1;
 }
 
 int linear_weigh(const Weighing *w, int64_t first, int64_t last) {

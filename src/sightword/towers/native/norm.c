@@ -88,7 +88,8 @@ static const Passes BY_HAND = {moments_bf16_hand, sums_bf16_hand, apply_bf16_han
 #endif
 
 /* Of bfloat16 (`half` 1) or float32 (0), by the widest instructions that there are and `level` allows. */
-static const Passes *passes(int half, int level) {
+static const Passes *passes(const BatchNorm *n) {
+    int64_t half = n->half != 0, level = n->level;
 #if defined(__x86_64__)
     __builtin_cpu_init();
 #if defined(HAND)
@@ -112,26 +113,30 @@ int64_t norm_slabs(int64_t rows) {
     return (rows + SLAB - 1) / SLAB;
 }
 
-void norm_moments(int half, int level, const void *x, int64_t rows, int64_t channels, int64_t first, int64_t last,
-                  float *partial) {
-    passes(half, level)->moments(x, rows, channels, first, last, partial);
+static int64_t end_of(const BatchNorm *n, int64_t last) {
+    return last * SLAB < n->rows ? last * SLAB : n->rows;
 }
 
-void norm_apply(int half, int level, const void *x, const void *added, int64_t channels, int64_t first, int64_t last,
-                const float *scale, const float *shift, int rectified, void *y) {
-    passes(half, level)->apply(x, added, channels, first, last, scale, shift, rectified, y);
+int norm_moments(const BatchNorm *n, int64_t first, int64_t last) {
+    passes(n)->moments(n->x, n->rows, n->channels, first, last, n->partial);
+    return 0;
 }
 
-void norm_sums(int half, int level, const void *gradient, const void *x, const void *y, int64_t rows, int64_t channels,
-               int64_t first, int64_t last, const float *mean, const float *scale, const float *shift, float *partial) {
-    passes(half, level)->sums(gradient, x, y, rows, channels, first, last, mean, scale, shift, partial);
+int norm_apply(const BatchNorm *n, int64_t first, int64_t last) {
+    passes(n)->apply(n->x, n->added, n->channels, first * SLAB, end_of(n, last), n->scale, n->shift, (int)n->rectified,
+                     n->to);
+    return 0;
 }
 
-void norm_back(int half, int level, const void *gradient, const void *x, const void *y, int64_t channels, int64_t first,
-               int64_t last, const float *one, const float *two, const float *three, const float *scale,
-               const float *shift, void *to_x, void *to_added) {
-    const float *known[3] = {one, two, three};
-    passes(half, level)->back(gradient, x, y, channels, first, last, known, scale, shift, to_x, to_added);
+int norm_sums(const BatchNorm *n, int64_t first, int64_t last) {
+    passes(n)->sums(n->sent, n->x, n->y, n->rows, n->channels, first, last, n->mean, n->scale, n->shift, n->partial);
+    return 0;
+}
+
+int norm_back(const BatchNorm *n, int64_t first, int64_t last) {
+    passes(n)->back(n->sent, n->x, n->y, n->channels, first * SLAB, end_of(n, last), n->known, n->scale, n->shift, n->to,
+                    n->to_added);
+    return 0;
 }
 
 static double rows_of(int64_t slab, int64_t rows) {

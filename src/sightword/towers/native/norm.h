@@ -9,7 +9,17 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { NORM_VERSION = 12, SLAB = 256, BLOCK = 64 };
+enum { NORM_VERSION = 13, SLAB = 256, BLOCK = 64 };
+
+/* What a pass reads and writes; NULL where it has none of that. Its parts are slabs of rows. */
+typedef struct {
+    int64_t half, level, rectified; /* half: bfloat16, else float32; level: see `passes` */
+    int64_t rows, channels;
+    const void *x, *added, *y, *sent; /* y: the answer where something was added; sent: its gradient */
+    const float *mean, *scale, *shift, *known[3];
+    float *partial;     /* for each slab two rows of sums */
+    void *to, *to_added;
+} BatchNorm;
 
 static inline float from_bf16(uint16_t bits) {
     uint32_t wide = (uint32_t)bits << 16;

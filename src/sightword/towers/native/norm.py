@@ -12,6 +12,17 @@ from sightword.towers.native.library import current, shared
 WIDEST = 3  # instructions: 0 plain C, 2 AVX-512, 3 with its bfloat16, as far as the processor has them
 _SLAB = 256  # rows, of norm.h
 _WORTH_A_THREAD = 2**16  # numbers
+_N, _P = ctypes.c_int64, ctypes.c_void_p
+
+
+class _BatchNorm(ctypes.Structure):
+    """`BatchNorm` of norm.h."""
+
+    _fields_ = (
+        *((name, _N) for name in ("half", "level", "rectified", "rows", "channels")),
+        *((name, _P) for name in ("x", "added", "y", "sent", "mean", "scale", "shift")),
+        *((name, _P) for name in ("one", "two", "three", "partial", "to", "to_added")),
+    )
 
 
 def normalise(
@@ -36,23 +47,19 @@ def normalise(
     Returns:
         the answer, in x's format; (4, channels): mean, inverse of the deviation, scale and shift.
     """
-    functions, half, rows, channels = _of(x)
+    functions, what = _of(x, rectified)
+    rows, channels = what.rows, what.channels
     partial = torch.empty(-(-rows // _SLAB), 2, channels)
     known, out = torch.empty(4, channels), torch.empty_like(x)
     mean, inverse, scale, shift = _rows(known)
-
-    def moments(first: int, last: int) -> None:
-        functions.norm_moments(half, WIDEST, _at(x), rows, channels, first, last, _at(partial))
-
-    def apply(first: int, last: int) -> None:
-        args = channels, first * _SLAB, min(rows, last * _SLAB), scale, shift, int(rectified), _at(out)
-        functions.norm_apply(half, WIDEST, _at(x), _at(added), *args)
-
-    shared(moments, len(partial), x.numel() // _WORTH_A_THREAD)
+    what.added, what.to, what.partial = _at(added), _at(out), _at(partial)
+    what.scale, what.shift = scale, shift
+    work = x.numel() // _WORTH_A_THREAD
+    shared(functions.norm_moments, what, len(partial), work)
     counted = (None, None) if running is None else (_at(running[0]), _at(running[1]))
     ends = mean, inverse, scale, shift, *counted, momentum
-    functions.norm_join(_at(partial), rows, channels, eps, _at(weight), _at(bias), *ends)
-    shared(apply, len(partial), x.numel() // _WORTH_A_THREAD)
+    functions.norm_join(what.partial, rows, channels, eps, _at(weight), _at(bias), *ends)
+    shared(functions.norm_apply, what, len(partial), work)
     return out, known
 
 
@@ -79,35 +86,29 @@ def gradient(
     Returns:
         the gradients of x, of `added` (None where a ReLU is missing: it is `sent`), of weight and of bias.
     """
-    functions, half, rows, channels = _of(x)
+    functions, what = _of(x, rectified)
+    rows, channels = what.rows, what.channels
     partial, ends = torch.empty(-(-rows // _SLAB), 2, channels), torch.empty(5, channels)
     to_x, to_added = sent if over else torch.empty_like(x), None
     if both and out is not None:
         to_added = torch.empty_like(x)
     mean, inverse, *let = _rows(known)
-    scale, shift = let if rectified and out is None else (None, None)
-    one, two, three, to_weight, to_bias = _rows(ends)
-
-    def sums(first: int, last: int) -> None:
-        args = rows, channels, first, last, mean, scale, shift, _at(partial)
-        functions.norm_sums(half, WIDEST, _at(sent), _at(x), _at(out), *args)
-
-    def back(first: int, last: int) -> None:
-        ends = channels, first * _SLAB, min(rows, last * _SLAB), one, two, three
-        args = *ends, scale, shift, _at(to_x), _at(to_added)
-        functions.norm_back(half, WIDEST, _at(sent), _at(x), _at(out), *args)
-
-    shared(sums, len(partial), x.numel() // _WORTH_A_THREAD)
-    args = mean, inverse, _at(weight), one, two, three, to_weight, to_bias
-    functions.norm_join_back(_at(partial), rows, channels, *args)
-    shared(back, len(partial), x.numel() // _WORTH_A_THREAD)
+    what.mean, what.partial = mean, _at(partial)
+    what.scale, what.shift = let if rectified and out is None else (None, None)
+    what.sent, what.y, what.to, what.to_added = _at(sent), _at(out), _at(to_x), _at(to_added)
+    what.one, what.two, what.three, *to_both = _rows(ends)
+    work = x.numel() // _WORTH_A_THREAD
+    shared(functions.norm_sums, what, len(partial), work)
+    args = mean, inverse, _at(weight), what.one, what.two, what.three, *to_both
+    functions.norm_join_back(what.partial, rows, channels, *args)
+    shared(functions.norm_back, what, len(partial), work)
     return to_x, to_added, ends[3], ends[4]
 
 
-def _of(x: Tensor) -> tuple[ctypes.CDLL, int, int, int]:
-    functions = current()
+def _of(x: Tensor, rectified: bool) -> tuple[ctypes.CDLL, _BatchNorm]:
+    functions, half = current(), x.dtype == torch.bfloat16
     assert functions is not None, "asked before"
-    return functions, int(x.dtype == torch.bfloat16), x.numel() // x.shape[1], x.shape[1]
+    return functions, _BatchNorm(half, WIDEST, rectified, x.numel() // x.shape[1], x.shape[1], _at(x))
 
 
 def _rows(numbers: Tensor) -> range:

@@ -51,18 +51,19 @@ TARGET static void write_rows(const Convolution *c, const uint16_t *pictures, in
 
 /* Pictures `first` to `last` (bytes, channels x height x width): rows for each place of the answer. Bytes of a channel
    are multiplied by its scale and made smaller by its shift; around a picture there are zeros. -1: no memory. */
-int convolution_patches(const Convolution *c, const uint8_t *x, const float *scale, const float *shift, int64_t first,
-                        int64_t last, uint16_t *to) {
+int convolution_patches(const Convolving *step, int64_t first, int64_t last) {
+    const Convolution *c = step->shape;
     int64_t channels = c->in.channels, bytes = channels * c->in.height * c->in.width;
     int64_t each = (c->in.height + 2 * c->above) * (c->in.width + 2 * c->left) * channels;
     uint16_t *tables = malloc((size_t)(256 * channels + AT_ONCE * each) * sizeof *tables), *pictures = tables + 256 * channels;
     if (!tables) return -1;
-    for (int64_t channel = 0; channel < channels; channel++) tabulate(scale[channel], shift[channel], tables + 256 * channel);
+    for (int64_t channel = 0; channel < channels; channel++) tabulate(step->scale[channel], step->shift[channel], tables + 256 * channel);
     for (int64_t done = first; done < last; done += AT_ONCE) {
         int64_t count = last - done < AT_ONCE ? last - done : AT_ONCE;
-        for (int64_t i = 0; i < count; i++) spread(c, x + (done + i) * bytes, tables, pictures + i * each);
+        for (int64_t i = 0; i < count; i++) spread(c, step->pictures + (done + i) * bytes, tables, pictures + i * each);
         for (int64_t place = 0; place < c->out.height * c->out.width; place++)
-            write_rows(c, pictures, each, count, place, to + place * c->out.place + done * c->out.picture);
+            write_rows(c, pictures, each, count, place,
+                       step->to + place * c->out.place + done * c->out.picture);
     }
     free(tables);
     return 0;
@@ -70,9 +71,8 @@ int convolution_patches(const Convolution *c, const uint8_t *x, const float *sca
 
 #else
 
-int convolution_patches(const Convolution *c, const uint8_t *x, const float *scale, const float *shift, int64_t first,
-                        int64_t last, uint16_t *to) {
-    (void)c, (void)x, (void)scale, (void)shift, (void)first, (void)last, (void)to;
+int convolution_patches(const Convolving *step, int64_t first, int64_t last) {
+    (void)step, (void)first, (void)last;
     return -1;
 }
 

@@ -107,8 +107,8 @@ static void unpack(const Convolution *c, const float *sums, int turned, int64_t 
 
 /* Blocks `first` to `last` of the gradient (out x high x wide x in), each of 32 outputs and 32 inputs, those of the
    same outputs together; -1 when there is no memory. */
-TARGET int convolution_weigh(const Convolution *c, const uint16_t *sent, const uint16_t *x, int64_t first, int64_t last,
-                             float *to) {
+TARGET int convolution_weigh(const Convolving *step, int64_t first, int64_t last) {
+    const Convolution *c = step->shape;
     int64_t taps = c->high * c->wide, sent_places = c->out.height * c->out.width, seen_places = c->in.height * c->in.width;
     int turned = seen_places * c->in.channels < sent_places * c->out.channels;
     int64_t inputs = c->in.channels / WIDE, each = taps * 4 * SIDE * SIDE, blocks = last - first;
@@ -121,8 +121,8 @@ TARGET int convolution_weigh(const Convolution *c, const uint16_t *sent, const u
         see(c, found, found + taps * sent_places);
         use_tiles();
         for (int64_t done = 0; done < c->batch; done += DEEP) {
-            (turned ? pack_right : pack_left)(&c->out, sent + done * c->out.picture, c->batch - done, gradients);
-            (turned ? pack_left : pack_right)(&c->in, x + done * c->in.picture, c->batch - done, maps);
+            (turned ? pack_right : pack_left)(&c->out, step->from + done * c->out.picture, c->batch - done, gradients);
+            (turned ? pack_left : pack_right)(&c->in, step->seen + done * c->in.picture, c->batch - done, maps);
             WRITTEN;
             for (int64_t n = 0; n < blocks; n++)
                 add_pictures(c, found, turned, gradients + (first + n) / inputs * sent_places * 2 * TILE,
@@ -131,7 +131,7 @@ TARGET int convolution_weigh(const Convolution *c, const uint16_t *sent, const u
         WRITTEN;
         release_tiles();
         for (int64_t n = 0; n < blocks; n++)
-            unpack(c, sums + n * each, turned, (first + n) / inputs * WIDE, (first + n) % inputs * WIDE, to);
+            unpack(c, sums + n * each, turned, (first + n) / inputs * WIDE, (first + n) % inputs * WIDE, step->to_weight);
     }
     int failed = !gradients || !sums || !found;
     free(found);
@@ -142,9 +142,8 @@ TARGET int convolution_weigh(const Convolution *c, const uint16_t *sent, const u
 
 #else
 
-int convolution_weigh(const Convolution *c, const uint16_t *sent, const uint16_t *x, int64_t first, int64_t last,
-                      float *to) {
-    (void)c, (void)sent, (void)x, (void)first, (void)last, (void)to;
+int convolution_weigh(const Convolving *step, int64_t first, int64_t last) {
+    (void)step, (void)first, (void)last;
     return -1;
 }
 
