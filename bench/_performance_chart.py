@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-LEFT, WIDTH, BAR, GAP = 350, 420, 14, 8
+LEFT, WIDTH, BAR, GAP = 400, 420, 14, 8
 _STYLE = "font-family='sans-serif' font-size='12'"
 
 

@@ -16,8 +16,10 @@ from tiny_runs import SIMCLR, opened
 
 from sightword.config import DataConfig
 from sightword.errors import SightwordError
+from sightword.training import loop as loop_room
 from sightword.training import supply as supply_room
 from sightword.training.handing import Handed, Ready, beside, tensors
+from sightword.training.loop import Loop
 from sightword.training.session import Session
 from sightword.training.supply import Supply, fetched
 from sightword.views.on_device import finished
@@ -194,6 +196,18 @@ def test_steps_wait_for_what_the_copying_stream_recorded(
     ready()
     assert told[5:] == ["steps waits for arrived"]
     assert not batch.finish
+
+
+def test_a_run_on_a_gpu_is_handed_its_batches(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, move, asked = Loop(session), Noted(), list[torch.device]()
+    monkeypatch.setattr(loop_room, "beside", lambda device: asked.append(device) or move)
+    assert type(loop._batches(session.steps(None), 0, 3)) is Supply
+    assert not asked
+    loop.session = replace(session, device=torch.device("cuda", 1))
+    batches = loop._batches(session.steps(None), 0, 3)
+    assert isinstance(batches, Handed)
+    assert batches._move is move
+    assert asked == [torch.device("cuda", 1)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -68,8 +68,7 @@ def perceptron(
 def fits(layer: nn.Linear, x: Float[Tensor, "*rows n"]) -> bool:
     """Whether our kernels can stand in for a layer to which as many rows come as x has, all of it learned."""
     learned = layer.bias is None or layer.bias.requires_grad
-    rows = x[..., :1].expand(*x.shape[:-1], layer.in_features)
-    return _plain(layer) and learned and _fits(rows, layer.weight, layer.bias)
+    return _plain(layer) and learned and _fits(x, layer.weight, layer.bias)
 
 
 def _plain(layer: nn.Module) -> bool:
