@@ -45,6 +45,7 @@ from sightword.training.peak import gemm_peak
 from sightword.training.progress import Bar
 
 PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
+_PEAKS = 20  # times that the peak is measured after each case: a shared host has slow moments
 OBJECTIVES = {"CLIP": "clip", "SLIP": "clip + simclr"}
 
 
@@ -114,7 +115,7 @@ def compared(
     agreement = agree(own[0], theirs[0]) if theirs else {}
     with Bar(title, given.rounds) as bar, unwatched():  # again as in training, for all
         times = in_turns([*own, *theirs], given.rounds, bar.advance, settle)
-    for precision in PRECISIONS:
+    for precision in PRECISIONS * _PEAKS:
         gemm_peak(torch.device("cpu"), precision, again=True)  # the highest of all counts
     about = {
         "objective": name,
