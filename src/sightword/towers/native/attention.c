@@ -297,16 +297,4 @@ TARGET int attention_back(const Heads *h, int64_t first, int64_t last) {
     return failed ? -1 : 0;
 }
 
-#else
-
-int attention_apply(const Heads *h, int64_t first, int64_t last) {
-    (void)h, (void)first, (void)last;
-    return -1;
-}
-
-int attention_back(const Heads *h, int64_t first, int64_t last) {
-    (void)h, (void)first, (void)last;
-    return -1;
-}
-
 #endif

@@ -121,14 +121,4 @@ int convolution_usable(void) {
     return 0;
 }
 
-int convolution_pack(const Packing *p, int64_t first, int64_t last) {
-    (void)p, (void)first, (void)last;
-    return -1;
-}
-
-int convolution_apply(const Convolving *step, int64_t first, int64_t last) {
-    (void)step, (void)first, (void)last;
-    return -1;
-}
-
 #endif

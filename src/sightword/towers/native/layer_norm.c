@@ -134,26 +134,4 @@ TARGET int layer_norm_round(const Norming *n, int64_t first, int64_t last) {
     return 0;
 }
 
-#else
-
-int layer_norm_apply(const Norming *n, int64_t first, int64_t last) {
-    (void)n, (void)first, (void)last;
-    return -1;
-}
-
-int layer_norm_back(const Returning *n, int64_t first, int64_t last) {
-    (void)n, (void)first, (void)last;
-    return -1;
-}
-
-int layer_norm_add(const Norming *n, int64_t first, int64_t last) {
-    (void)n, (void)first, (void)last;
-    return -1;
-}
-
-int layer_norm_round(const Norming *n, int64_t first, int64_t last) {
-    (void)n, (void)first, (void)last;
-    return -1;
-}
-
 #endif

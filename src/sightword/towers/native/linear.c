@@ -165,11 +165,4 @@ TARGET int linear_apply(const Product *p, int64_t first, int64_t last) {
     return 0;
 }
 
-#else
-
-int linear_apply(const Product *p, int64_t first, int64_t last) {
-    (void)p, (void)first, (void)last;
-    return -1;
-}
-
 #endif

@@ -138,16 +138,4 @@ TARGET int linear_weigh(const Weighing *w, int64_t first, int64_t last) {
     return 0;
 }
 
-#else
-
-int linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
-    (void)w, (void)first, (void)last;
-    return -1;
-}
-
-int linear_weigh(const Weighing *w, int64_t first, int64_t last) {
-    (void)w, (void)first, (void)last;
-    return -1;
-}
-
 #endif

@@ -69,11 +69,4 @@ int convolution_patches(const Convolving *step, int64_t first, int64_t last) {
     return 0;
 }
 
-#else
-
-int convolution_patches(const Convolving *step, int64_t first, int64_t last) {
-    (void)step, (void)first, (void)last;
-    return -1;
-}
-
 #endif

@@ -140,11 +140,4 @@ TARGET int convolution_weigh(const Convolving *step, int64_t first, int64_t last
     return failed ? -1 : 0;
 }
 
-#else
-
-int convolution_weigh(const Convolving *step, int64_t first, int64_t last) {
-    (void)step, (void)first, (void)last;
-    return -1;
-}
-
 #endif
