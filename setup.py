@@ -19,6 +19,7 @@ TOWER_SOURCES = (
     "linear_weigh.c",
     "layer_norm.c",
     "attention.c",
+    "attention_back.c",
     "sharing.c",
 )
 TOWER_HEADERS = (
@@ -31,6 +32,7 @@ TOWER_HEADERS = (
     "linear.h",
     "layer_norm.h",
     "activation.h",
+    "attention.h",
 )
 
 # Floating point as it is written: the same pixels on every processor, and those of the Python code.

@@ -12,7 +12,9 @@ from sightword.towers import attention, pieces, varlen
 from sightword.towers.layer import Layer, economical
 from sightword.towers.layer_norm import normed
 from sightword.towers.linear import applied, perceptron
+from sightword.towers.native.attention import usable
 from sightword.towers.native.linear import ACTIVATIONS
+from sightword.towers.native.tiled import Tiled
 from sightword.towers.packing import Packing
 
 
@@ -181,8 +183,7 @@ class Block(Layer):
         """
         assert packing is None or self.drop_path.p == 0, "paths are dropped by rows, and these are packed"
         if self._fits(x):
-            qkv, x = pieces.before(x, self.norm1, self.attn.qkv)
-            return self._leave(x, self.attn.mixed(qkv, valid, causal, packing))
+            return self._in_pieces(x, valid, causal, packing)
         one, two = (None, None) if draws is None else draws.unbind(1)
         x = x + self.drop_path(self.attn(normed(self.norm1, x), valid, causal, packing), one)
         return x + self.drop_path(self.mlp(normed(self.norm2, x)), two)
@@ -195,10 +196,18 @@ class Block(Layer):
         layers, others = (attn.qkv, attn.proj, mlp.fc1, mlp.fc2), (attn, mlp, mlp.act, self.drop_path)
         return pieces.fit(x, (self.norm1, self.norm2), layers, others)
 
-    def _leave(self, x: Tensor, mixed: Tensor) -> Tensor:
-        assert self.mlp.kernel is not None, "asked before"
-        mlp = self.mlp.fc1, self.mlp.kernel, self.mlp.fc2
-        return pieces.after(x, mixed, self.attn.proj, self.norm2, *mlp)
+    def _in_pieces(
+        self, x: Tensor, valid: Tensor | None, causal: bool, packing: Packing | None
+    ) -> Float[Tensor, "b n w"]:
+        attn, mlp, (_, n, w) = self.attn, self.mlp, x.shape
+        assert mlp.kernel is not None, "asked before"
+        tiled = valid is None and packing is None and usable(n, w // attn.heads)
+        qkv, x = pieces.before(x, self.norm1, attn.qkv, tiled)
+        if isinstance(qkv, Tiled):
+            mixed: Tensor | Tiled = attention.mixed_tiled(qkv, n, attn.heads, causal)
+        else:
+            mixed = attn.mixed(qkv, valid, causal, packing)
+        return pieces.after(x, mixed, attn.proj, self.norm2, mlp.fc1, mlp.kernel, mlp.fc2)
 
 
 class AttentionPool(nn.Module):

@@ -43,17 +43,18 @@ def fit(
 
 
 def before(
-    x: Float[Tensor, "b n w"], norm: nn.LayerNorm, qkv: nn.Linear
-) -> tuple[Float[Tensor, "b n three_w"], Float[Tensor, "b n w"]]:
-    """`qkv(norm(x))`, and x for `after`."""
+    x: Float[Tensor, "b n w"], norm: nn.LayerNorm, qkv: nn.Linear, tiled: bool
+) -> tuple[Float[Tensor, "b n three_w"] | Tiled, Float[Tensor, "b n w"]]:
+    """`qkv(norm(x))`, tiled or as x is, and x for `after`."""
     args = norm.weight, norm.bias, norm.eps, qkv.weight.contiguous(), qkv.bias
-    answer, same = _Before.apply(_rows(x), *args)
-    return answer.unflatten(0, x.shape[:-1]), same.view(x.shape)
+    numbers, same = _Before.apply(_rows(x), *args, tiled)
+    answer = Tiled(numbers, len(same)) if tiled else numbers.unflatten(0, x.shape[:-1])
+    return answer, same.view(x.shape)
 
 
 def after(
     x: Float[Tensor, "b n w"],
-    mixed: Float[Tensor, "b n w"],
+    mixed: Float[Tensor, "b n w"] | Tiled,
     proj: nn.Linear,
     norm: nn.LayerNorm,
     first: nn.Linear,
@@ -64,7 +65,7 @@ def after(
 
     Args:
         x: the residual stream.
-        mixed: attention's answer.
+        mixed: attention's answer, tiled or as x is.
         proj: the layer behind attention.
         norm: the second norm.
         first: a layer of the MLP.
@@ -73,7 +74,8 @@ def after(
     """
     layers = [t for one in (proj, first, second) for t in (one.weight.contiguous(), one.bias)]
     args = norm.weight, norm.bias, norm.eps, activation, *layers
-    answer: Tensor = _After.apply(_rows(x), _rows(mixed.to(torch.bfloat16)), *args)
+    given = mixed.numbers if isinstance(mixed, Tiled) else _rows(mixed.to(torch.bfloat16))
+    answer: Tensor = _After.apply(_rows(x), given, *args)
     return answer.view(x.shape)
 
 
@@ -81,26 +83,40 @@ def _rows(x: Tensor) -> Tensor:
     return x.contiguous().view(-1, x.shape[-1])
 
 
+def _as_given(numbers: Tensor, rows: int) -> Tensor | Tiled:
+    """Rows in two dimensions, or the numbers of tiled ones."""
+    return numbers if numbers.dim() == 2 else Tiled(numbers, rows)
+
+
 class _Before(torch.autograd.Function):
     """Layer norm and a linear layer; x comes out again, so that its other gradient is added here."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, eps: float, weight: Tensor, bias: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        eps: float,
+        weight: Tensor,
+        bias: Tensor | None,
+        tiled: bool,
     ) -> tuple[Tensor, Tensor]:
         _, known, normed = norms.normalise_sum(x, None, scale, shift, eps)
         ctx.save_for_backward(x, known, normed.numbers, scale, weight)
+        if tiled:
+            return products.linear_tiled(normed, weight, bias).numbers, x
         return products.linear(normed, weight, bias), x
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, sent: Tensor, to_x: Tensor) -> tuple[Tensor | None, ...]:
         x, known, normed, scale, weight = ctx.saved_tensors
-        sent = sent.contiguous()
-        own = products.to_weight(sent, Tiled(normed, len(x)), ctx.needs_input_grad[5])
-        back = products.to_input_tiled(sent, weight)
+        given = _as_given(sent.contiguous(), len(x))
+        own = products.to_weight(given, Tiled(normed, len(x)), ctx.needs_input_grad[5])
+        back = products.to_input_tiled(given, weight)
         made = norms.gradient(back, x, known, scale, to_x.contiguous())
-        return made.x if ctx.needs_input_grad[0] else None, made.weight, made.bias, None, *own
+        return made.x if ctx.needs_input_grad[0] else None, made.weight, made.bias, None, *own, None
 
 
 class _After(torch.autograd.Function):
@@ -122,7 +138,7 @@ class _After(torch.autograd.Function):
         two: Tensor,
         end: Tensor | None,
     ) -> Tensor:
-        branch = products.linear_tiled(mixed, proj, bias)
+        branch = products.linear_tiled(_as_given(mixed, len(x)), proj, bias)
         total, known, normed = norms.normalise_sum(x, branch, scale, shift, eps)
         inner, slope = products.activated(normed, one, middle, activation)
         tiled = normed.numbers, inner.numbers, slope.numbers
@@ -133,13 +149,17 @@ class _After(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
         mixed, total, known, scale, proj, one, two, *tiled = ctx.saved_tensors
-        normed, inner, slope = (Tiled(numbers, len(mixed)) for numbers in tiled)
+        normed, inner, slope = (Tiled(numbers, len(total)) for numbers in tiled)
         sent = sent.contiguous()
         short, between = norms.rounded(sent), Tiled.empty(*sent.shape)
         outer = products.to_weight(short, inner, ctx.needs_input_grad[11])
         back = products.to_activated(short, two, slope)
         own = products.to_weight(back, normed, ctx.needs_input_grad[9])
         made = norms.gradient(products.to_input_tiled(back, one), total, known, scale, sent, between)
-        first = products.to_weight(between, mixed, ctx.needs_input_grad[7])
-        to_mixed = products.to_input(between, proj)
+        given = _as_given(mixed, len(total))
+        first = products.to_weight(between, given, ctx.needs_input_grad[7])
+        if isinstance(given, Tiled):
+            to_mixed = products.to_input_tiled(between, proj).numbers
+        else:
+            to_mixed = products.to_input(between, proj)
         return made.x, to_mixed, made.weight, made.bias, None, None, *first, *own, *outer

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 SETTING = "SIGHTWORD_NATIVE"  # 0: do without, as for the views
-VERSION = 13  # of norm.h
+VERSION = 14  # of norm.h
 _P, _N, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES: dict[str, tuple[Any, ...]] = {  # result, arguments: see the .c files beside
     "share": (_I, _P, _P, _N, _N),

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { NORM_VERSION = 13, SLAB = 256, BLOCK = 64 };
+enum { NORM_VERSION = 14, SLAB = 256, BLOCK = 64 };
 
 /* What a pass reads and writes; NULL where it has none of that. Its parts are slabs of rows. */
 typedef struct {
