@@ -18,7 +18,6 @@ typedef struct {
     uint16_t *to;
 } Heads;
 
-enum { REMEMBERED = 1 << 23 }; /* numbers that the third cache holds */
 enum { FLOATS = SIDE * SIDE, BLOCK = 4 * FLOATS, SQUARE = WIDE * WIDE }; /* sums, and numbers, of 32 by 32 */
 
 /* Where a picture's rows begin, in numbers: of queries, keys and values, and of answers. */
@@ -136,18 +135,12 @@ TARGET static inline __m512i narrow(__m512 low, __m512 high) {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-/* 32 numbers to where they belong: past the caches if all of them are too much for those. */
-TARGET static inline void keep(const Part *to, uint16_t *place, __m512i numbers) {
-    if (to->rows * to->width > REMEMBERED) _mm512_stream_si512((__m512i *)place, numbers);
-    else _mm512_store_si512((__m512i *)place, numbers);
-}
-
 /* The tiles' sums, times `scale`, to the rows that there are of 32, rounded; `column`: of the head's. */
 TARGET static inline void put(const Heads *h, int64_t first, int64_t column, float scale, Part to) {
     float sums[BLOCK] __attribute__((aligned(64)));
     __m512 by = _mm512_set1_ps(scale);
     uint16_t *numbers = to.numbers + column / WIDE * to.step;
-    int late = h->tiled && to.rows % WIDE && to.row + first + 2 * WIDE > to.rows;
+    int past = 2 * to.rows * to.width > REMEMBERED, late = h->tiled && to.rows % WIDE && to.row + first + 2 * WIDE > to.rows;
     WRITTEN;
     store_sums(sums);
     WRITTEN;
@@ -155,8 +148,8 @@ TARGET static inline void put(const Heads *h, int64_t first, int64_t column, flo
         __m512 low = _mm512_load_ps(sixteen(sums, r, 0)), high = _mm512_load_ps(sixteen(sums, r, 1));
         __m512i all = narrow(_mm512_mul_ps(low, by), _mm512_mul_ps(high, by));
         int64_t row = to.row + first + r;
-        keep(&to, numbers + to.lines[first + r], all);
-        if (late && twice(to.rows, row)) keep(&to, numbers + last_line(to.rows, to.width, row).first, all);
+        store_numbers(numbers + to.lines[first + r], all, past);
+        if (late && twice(to.rows, row)) store_numbers(numbers + last_line(to.rows, to.width, row).first, all, past);
     }
 }
 

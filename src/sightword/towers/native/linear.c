@@ -17,7 +17,7 @@ enum { FLOATS = SIDE * SIDE, BLOCK = 4 * FLOATS, MOST = 16 }; /* MOST: blocks of
 enum { NEAR = 8, PASSING = 12 };   /* tiles of weights, deep, that stay near; where rows pass the nearest cache by */
 enum { LONG = 384, MANY = 512 };   /* numbers of a row, and outputs, from which on rows are packed */
 enum { LARGE = 393216, SMALL = 131072 };                      /* numbers of a chunk */
-enum { CACHED = 1 << 20, REMEMBERED = 1 << 23 };              /* numbers that the second cache, and the third, holds */
+enum { CACHED = 1 << 20 };                                    /* numbers that the second cache holds */
 
 /* The last block of rows may overlap the one before. */
 static inline int64_t begin_of(const Product *p, int64_t block) {
@@ -79,26 +79,20 @@ TARGET static inline __m512i narrow(__m512 low, __m512 high) {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-/* Past the caches if that is all too much for them: the line would be fetched only to be overwritten. */
-TARGET static inline void store(uint16_t *to, __m512i numbers, int stream) {
-    if (stream) _mm512_stream_si512((__m512i *)to, numbers);
-    else _mm512_store_si512((__m512i *)to, numbers);
-}
-
 /* A row of 32 sums to where it belongs. The slope is kept: backward has only to multiply. */
 TARGET static inline void put_row(const Product *p, __m512 low, __m512 high, int64_t at) {
-    int stream = p->rows * p->out > REMEMBERED;
+    int past = 2 * p->rows * p->out > REMEMBERED;
     if (p->activation) {
         Activated one = activated((int)p->activation, low), two = activated((int)p->activation, high);
-        store(p->to + at, narrow(one.value, two.value), stream);
-        store(p->slope + at, narrow(one.slope, two.slope), stream);
+        store_numbers(p->to + at, narrow(one.value, two.value), past);
+        store_numbers(p->slope + at, narrow(one.slope, two.slope), past);
         return;
     }
     if (p->slope) {
         low = _mm512_mul_ps(low, widened(p->slope + at));
         high = _mm512_mul_ps(high, widened(p->slope + at + SIDE));
     }
-    store(p->to + at, narrow(low, high), stream);
+    store_numbers(p->to + at, narrow(low, high), past);
 }
 
 /* 32 rows from the tiles, by halves: less memory in the nearest cache. */

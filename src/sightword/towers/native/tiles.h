@@ -77,6 +77,20 @@ TARGET static inline __m512i rounded(const float *from) {
     return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + SIDE), _mm512_loadu_ps(from));
 }
 
+enum { REMEMBERED = 1 << 24 }; /* bytes that the third cache holds */
+
+/* 32 numbers, or 16, to a line of memory: past the caches if all of them are too much for those, since the line would
+   be fetched only to be overwritten. */
+TARGET static inline void store_numbers(uint16_t *to, __m512i numbers, int past) {
+    if (past) _mm512_stream_si512((__m512i *)to, numbers);
+    else _mm512_store_si512((__m512i *)to, numbers);
+}
+
+TARGET static inline void store_floats(float *to, __m512 numbers, int past) {
+    if (past) _mm512_stream_ps(to, numbers);
+    else _mm512_store_ps(to, numbers);
+}
+
 TARGET static inline void clear_sums(void) {
     _tile_zero(0);
     _tile_zero(1);
