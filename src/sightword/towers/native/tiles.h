@@ -77,7 +77,7 @@ TARGET static inline __m512i rounded(const float *from) {
     return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + SIDE), _mm512_loadu_ps(from));
 }
 
-enum { REMEMBERED = 1 << 24 }; /* bytes that the third cache holds */
+enum { REMEMBERED = 1 << 22 }; /* bytes of an answer that may still be in a cache when it is read */
 
 /* 32 numbers, or 16, to a line of memory: past the caches if all of them are too much for those, since the line would
    be fetched only to be overwritten. */
