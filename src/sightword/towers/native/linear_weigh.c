@@ -71,16 +71,36 @@ TARGET int linear_pack_left(const Weighing *w, int64_t first, int64_t last) {
     return 0;
 }
 
-/* All of the left side's columns of a chunk by 32 of the right side's: more of their sums. `next`: columns that will
-   be packed next, of whole chunks. */
-TARGET static void add_chunk(const Weighing *w, const uint16_t *left, const uint16_t *right, int64_t slabs,
-                             const Columns *next, float *sums) {
-    int64_t blocks = w->left / WIDE, called = (CHUNK + blocks - 1) / blocks;
+/* What will be read next, and is called from afar meanwhile: columns of whole chunks, or NULL, that will be packed on the
+   right; and some of the left side's next chunk, `lines` of memory in each block. */
+typedef struct {
+    const Columns *right;
+    const uint16_t *left;
+    int64_t lines;
+} Next;
+
+TARGET __attribute__((always_inline)) static inline void call(const Next *next, int64_t block, int64_t blocks) {
+    int64_t rows = (CHUNK + blocks - 1) / blocks;
+    const Columns *c = next->right;
+    for (int64_t r = block * rows; c && r < (block + 1) * rows && r < CHUNK; r++)
+        _mm_prefetch((const char *)(c->from + r / DEEP * c->deep + r % DEEP * c->apart), _MM_HINT_T1);
+    for (int64_t i = 0; i < next->lines; i++)
+        _mm_prefetch((const char *)(next->left + (block * next->lines + i) * DEEP), _MM_HINT_T1);
+}
+
+/* All of the left side's columns of a chunk by 32 of the right side's: more of their sums. Each block's are called into
+   the nearest cache while the block before is added to. */
+TARGET static void add_chunk(const Weighing *w, const uint16_t *left, const uint16_t *right, int64_t slabs, Next next,
+                             float *sums) {
+    int64_t blocks = w->left / WIDE;
     for (int64_t block = 0; block < blocks; block++, left += PANEL, sums += BLOCK) {
-        for (int64_t i = block * called; next && i < (block + 1) * called && i < slabs * DEEP; i++)
-            _mm_prefetch((const char *)(next->from + i / DEEP * next->deep + i % DEEP * next->apart), _MM_HINT_T1);
+        const float *later = sums + BLOCK;
+        call(&next, block, blocks);
         load_sums(sums);
-        for (int64_t s = 0; s < slabs; s++) add_product(left + s * 2 * TILE, ROW, TILE, right + s * 2 * TILE);
+        for (int64_t s = 0; s < slabs; s++) {
+            for (int64_t i = 0; i < BLOCK / SIDE / SLABS; i++, later += SIDE) _mm_prefetch((const char *)later, _MM_HINT_T0);
+            add_product(left + s * 2 * TILE, ROW, TILE, right + s * 2 * TILE);
+        }
         store_sums(sums);
     }
 }
@@ -99,22 +119,27 @@ TARGET static void unpack_tile(const Weighing *w, const float *sums, int64_t lef
         _mm512_storeu_ps(to + r * (w->turned ? w->left : w->right), _mm512_load_ps(sums + r * SIDE));
 }
 
+/* A chunk of rows from `row` on, all of its left side by `panels` times 32 columns of the right one. */
+TARGET static void weigh_chunk(const Weighing *w, int64_t row, int64_t column, int64_t panels, float *sums, uint16_t *right) {
+    int64_t rows = w->rows - row < CHUNK ? w->rows - row : CHUNK, slabs = (rows + DEEP - 1) / DEEP;
+    int64_t left = w->left * CHUNK, share = (CHUNK + panels - 1) / panels;
+    for (int64_t n = 0; n < panels; n++) {
+        Columns own = columns_of(w->from_right, w->right, w->tiled_right, row, column + n * WIDE);
+        Columns later = columns_of(w->from_right, w->right, w->tiled_right, row, column + (n + 1) * WIDE);
+        Next next = {n + 1 < panels && rows == CHUNK ? &later : NULL, w->packed + row * w->left + left + n * left / panels,
+                     row + CHUNK < w->rows ? share : 0};
+        float *total = w->total_right ? w->total_right + row / CHUNK * w->right + column + n * WIDE : NULL;
+        pack(own, rows, 0, right, total);
+        WRITTEN;
+        add_chunk(w, w->packed + row * w->left, right, slabs, next, sums + n * w->left * WIDE);
+    }
+}
+
 /* `panels` times 32 columns of the right side, with all of the left side. */
 TARGET static void weigh(const Weighing *w, int64_t column, int64_t panels, float *sums, uint16_t *right) {
     int64_t blocks = w->left / WIDE;
     memset(sums, 0, (size_t)(panels * blocks * BLOCK) * sizeof *sums);
-    for (int64_t row = 0; row < w->rows; row += CHUNK) {
-        int64_t rows = w->rows - row < CHUNK ? w->rows - row : CHUNK, slabs = (rows + DEEP - 1) / DEEP;
-        for (int64_t n = 0; n < panels; n++) {
-            Columns own = columns_of(w->from_right, w->right, w->tiled_right, row, column + n * WIDE);
-            Columns next = columns_of(w->from_right, w->right, w->tiled_right, row, column + (n + 1) * WIDE);
-            int there = n + 1 < panels && slabs == SLABS;
-            float *total = w->total_right ? w->total_right + row / CHUNK * w->right + column + n * WIDE : NULL;
-            pack(own, rows, 0, right, total);
-            WRITTEN;
-            add_chunk(w, w->packed + row * w->left, right, slabs, there ? &next : NULL, sums + n * blocks * BLOCK);
-        }
-    }
+    for (int64_t row = 0; row < w->rows; row += CHUNK) weigh_chunk(w, row, column, panels, sums, right);
     WRITTEN;
     for (int64_t n = 0; n < panels; n++)
         for (int64_t block = 0; block < blocks; block++)
