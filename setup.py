@@ -32,6 +32,7 @@ TOWER_HEADERS = (
     "linear.h",
     "layer_norm.h",
     "activation.h",
+    "gelu.h",
     "attention.h",
 )
 

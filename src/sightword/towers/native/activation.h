@@ -3,6 +3,7 @@
 #ifndef SIGHTWORD_ACTIVATION_H
 #define SIGHTWORD_ACTIVATION_H
 
+#include "gelu.h"
 #include "tiles.h"
 
 enum { NO_ACTIVATION, GELU, GELU_TANH, QUICK_GELU };
@@ -32,19 +33,10 @@ TARGET static inline __m512 reciprocal(__m512 x) {
     return _mm512_mul_ps(near, _mm512_fnmadd_ps(x, near, ALL(2.0f)));
 }
 
-/* x Phi(x). Phi is 1 - Q for x above 0 and Q below: Abramowitz and Stegun 7.1.26, off by 1.5e-7 at most. */
 TARGET static inline Activated gelu(__m512 x) {
-    __m512 size = _mm512_abs_ps(x), t = reciprocal(_mm512_fmadd_ps(size, ALL(0.3275911f * 0.707106781f), ALL(1.0f)));
-    __m512 bell = exponential(_mm512_mul_ps(_mm512_mul_ps(x, x), ALL(-0.5f))), sum = ALL(0.5f * 1.061405429f);
-    sum = _mm512_fmadd_ps(sum, t, ALL(0.5f * -1.453152027f));
-    sum = _mm512_fmadd_ps(sum, t, ALL(0.5f * 1.421413741f));
-    sum = _mm512_fmadd_ps(sum, t, ALL(0.5f * -0.284496736f));
-    sum = _mm512_fmadd_ps(sum, t, ALL(0.5f * 0.254829592f));
-    __m512 tail = _mm512_mul_ps(_mm512_mul_ps(sum, t), bell);
-    __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
-    __m512 phi = _mm512_mask_sub_ps(tail, above, ALL(1.0f), tail);
-    __m512 slope = _mm512_fmadd_ps(_mm512_mul_ps(x, bell), ALL(0.398942280f), phi);
-    return (Activated){_mm512_mul_ps(x, phi), slope};
+    Activated found;
+    gelu_of(x, &found.value, &found.slope);
+    return found;
 }
 
 /* x / (1 + exp(-u)), where u is a function of x and `rise` its slope. */
