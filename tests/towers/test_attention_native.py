@@ -9,6 +9,7 @@ from torch import Tensor
 from sightword.towers import attention
 from sightword.towers.blocks import Attention
 from sightword.towers.native import attention as native
+from sightword.towers.native.tiled import BLOCK, Tiled
 
 CASES = [  # batch, rows, heads, width of a head, causal
     (2, 197, 3, 64, False),
@@ -70,16 +71,57 @@ def test_large_scores_overflow_nothing() -> None:
     assert qkv.grad.isfinite().all()
 
 
+def _tiled(rows: Tensor) -> Tiled:
+    """Rows in bfloat16 as linear.h says: the last blocks hold the last 32."""
+    begins = [*range(0, len(rows) - BLOCK, BLOCK), len(rows) - BLOCK]
+    blocks = [rows[at : at + BLOCK].unflatten(1, (-1, BLOCK)).transpose(0, 1) for at in begins]
+    return Tiled(torch.stack(blocks), len(rows))
+
+
 @needs_amx
-def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    qkv = torch.randn(4 * 50, 3 * 128).bfloat16()
-    found = []
+@pytest.mark.parametrize("each", [33, 50, 64])
+@pytest.mark.parametrize("causal", [False, True])
+def test_threads_and_tiles_change_no_bit(each: int, causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(each)
+    qkv, sent = torch.randn(5 * each, 3 * 128).bfloat16(), torch.randn(5 * each, 128).bfloat16()
+    monkeypatch.setattr(native, "_WORTH_A_THREAD", 2**8)
+    answer, sums = native.attend(qkv, each, 2, causal)
+    back = native.gradient(sent, qkv, answer, sums, causal)
+    assert isinstance(answer, Tensor)
+    assert isinstance(back, Tensor)
     for threads in (1, 2, 5):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        answer, sums = native.attend(qkv, 50, 2, True)
-        found.append((answer, native.gradient(answer, qkv, answer, sums, True)))
-    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+        again, logs = native.attend(qkv, each, 2, causal)
+        tiled, tiled_logs = native.attend(_tiled(qkv), each, 2, causal)
+        assert isinstance(again, Tensor)
+        assert isinstance(tiled, Tiled)
+        assert torch.equal(again, answer)
+        assert torch.equal(tiled.numbers, _tiled(answer).numbers)
+        assert torch.equal(logs, sums)
+        assert torch.equal(tiled_logs, sums)
+        found = native.gradient(sent, qkv, answer, sums, causal)
+        in_tiles = native.gradient(_tiled(sent), _tiled(qkv), tiled, sums, causal)
+        assert isinstance(found, Tensor)
+        assert isinstance(in_tiles, Tiled)
+        assert torch.equal(found, back)
+        assert torch.equal(in_tiles.numbers, _tiled(back).numbers)
+
+
+@needs_amx
+def test_many_pictures_are_each_what_one_is() -> None:
+    """Answers that are too large for the caches are written past them."""
+    torch.manual_seed(1)
+    qkv, sent = torch.randn(12, 197, 3 * 768).bfloat16(), torch.randn(12, 197, 768).bfloat16()
+    answer, sums = native.attend(qkv.flatten(0, 1), 197, 12, False)
+    back = native.gradient(sent.flatten(0, 1), qkv.flatten(0, 1), answer, sums, False)
+    assert isinstance(answer, Tensor)
+    assert isinstance(back, Tensor)
+    for i in (0, 5, 11):
+        one, own = native.attend(qkv[i], 197, 12, False)
+        assert isinstance(one, Tensor)
+        assert torch.equal(one, answer.view_as(sent)[i])
+        assert torch.equal(own[0], sums[i])
+        assert torch.equal(native.gradient(sent[i], qkv[i], one, own, False), back.view_as(qkv)[i])
 
 
 @needs_amx

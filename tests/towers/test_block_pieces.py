@@ -157,3 +157,22 @@ def test_norms_of_sums_and_tiled_gradients_are_those_of_plain_rows(
         assert torch.equal(short.numbers, native.rounded(made.x).numbers)
         assert torch.equal(made.weight, plain.weight)
         assert torch.equal(made.bias, plain.bias)
+
+
+@needs_amx
+def test_many_rows_are_each_what_a_few_are() -> None:
+    """Answers that are too large for the caches are written past them."""
+    torch.manual_seed(2)
+    x, sent, weight, bias = torch.randn(3200, 768), torch.randn(3200, 768), torch.randn(768), torch.randn(768)
+
+    def worked(some: slice) -> tuple[Tensor, ...]:
+        given, gradient = x[some].contiguous(), native.rounded(sent[some].contiguous())
+        normed, short = native.normalise_sum(given, gradient, weight, bias, 1e-6), native.rounded(given)
+        plain = native.normalise(given, weight, bias, 1e-6)[0].view(-1, 32, 768)
+        back = native.gradient(gradient, normed.x, normed.known, weight, given, short)
+        rows = gradient.numbers, normed.answer.numbers, short.numbers, plain
+        return *rows, *(t.view(-1, 32, 768) for t in (native.add(given, gradient), normed.x, back.x))
+
+    few = [worked(slice(at, at + 640)) for at in range(0, 3200, 640)]
+    for i, whole in enumerate(worked(slice(None))):
+        assert torch.equal(whole, torch.cat([one[i] for one in few]))

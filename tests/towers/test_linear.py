@@ -181,6 +181,21 @@ def test_threads_change_no_bit(shape: tuple[int, int, int], monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not HERE, reason=NO_AMX)
+def test_many_rows_are_each_what_a_few_are() -> None:
+    """Answers that are too large for the caches are written past them."""
+    torch.manual_seed(3)
+    x, weight, bias = torch.randn(3200, 96).bfloat16(), torch.randn(768, 96), torch.randn(768)
+
+    def worked(given: Tensor) -> tuple[Tensor, ...]:
+        made, slope = native.activated(given, weight, bias, 1)
+        return made.numbers, slope.numbers, native.linear(given, weight, bias).view(-1, 32, 768)
+
+    few = [worked(part) for part in x.split(640)]
+    for i, whole in enumerate(worked(x)):
+        assert torch.equal(whole, torch.cat([one[i] for one in few]))
+
+
+@pytest.mark.skipif(not HERE, reason=NO_AMX)
 def test_an_mlp_learns_by_them_in_bfloat16_alone() -> None:
     mlp = MLP(64, 256)
     x = torch.randn(2, 20, 64)

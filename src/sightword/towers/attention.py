@@ -52,9 +52,9 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, sent: Tensor) -> tuple[Tensor | None, ...]:
-        *numbers, sums = sent.contiguous(), *ctx.saved_tensors
-        given = (_rows(each, ctx.tiled) for each in numbers)
-        back = native.gradient(*given, sums, ctx.causal)
+        qkv, answer, sums = ctx.saved_tensors
+        given, whole, made = (_rows(t, ctx.tiled) for t in (sent.contiguous(), qkv, answer))
+        back = native.gradient(given, whole, made, sums, ctx.causal)
         return back.numbers if isinstance(back, Tiled) else back, None, None, None, None
 
 

@@ -1,14 +1,14 @@
 /* What attention's forward and backward share: where a head's rows lie, how they are packed, and products of them.
 
-   A head's queries, keys and values are copied row by row into the cache, with zeros up to a multiple of 32 rows. 32
-   queries at a time meet 32 keys at a time. Sums are float32. */
+   A head's keys and values are packed from where they lie, with zeros up to a multiple of 32 rows. Its queries are copied
+   into the nearest cache, 32 at a time, and meet 32 keys at a time. Sums are float32. */
 
 #ifndef SIGHTWORD_ATTENTION_H
 #define SIGHTWORD_ATTENTION_H
 
 #include "tiled.h"
 
-/* Rows of all pictures, tiled or one after the other; in each its queries, keys and values, of one head after the other. */
+/* Rows of all pictures, tiled or one after the other: in each its queries, keys and values, of one head after another. */
 typedef struct {
     int64_t pictures, rows, heads, width, causal; /* rows of a picture; numbers of a head, a multiple of 32 */
     int64_t tiled; /* whether all of these rows are, of the answer and of gradients too */
@@ -140,7 +140,8 @@ TARGET static inline void put(const Heads *h, int64_t first, int64_t column, flo
     float sums[BLOCK] __attribute__((aligned(64)));
     __m512 by = _mm512_set1_ps(scale);
     uint16_t *numbers = to.numbers + column / WIDE * to.step;
-    int past = 2 * to.rows * to.width > REMEMBERED, late = h->tiled && to.rows % WIDE && to.row + first + 2 * WIDE > to.rows;
+    int past = 2 * to.rows * to.width > REMEMBERED;
+    int late = h->tiled && to.rows % WIDE && to.row + first + 2 * WIDE > to.rows;
     WRITTEN;
     store_sums(sums);
     WRITTEN;
