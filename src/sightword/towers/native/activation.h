@@ -8,10 +8,6 @@
 
 enum { NO_ACTIVATION, GELU, GELU_TANH, QUICK_GELU };
 
-typedef struct {
-    __m512 value, slope;
-} Activated;
-
 #define ALL(number) _mm512_set1_ps(number)
 
 /* e to the x, x at most 0: 2 to a whole number, times Taylor's series of what is left, which is at most ln 2 / 2. */
@@ -31,12 +27,6 @@ TARGET static inline __m512 exponential(__m512 x) {
 TARGET static inline __m512 reciprocal(__m512 x) {
     __m512 near = _mm512_rcp14_ps(x);
     return _mm512_mul_ps(near, _mm512_fnmadd_ps(x, near, ALL(2.0f)));
-}
-
-TARGET static inline Activated gelu(__m512 x) {
-    Activated found;
-    gelu_of(x, &found.value, &found.slope);
-    return found;
 }
 
 /* x / (1 + exp(-u)), where u is a function of x and `rise` its slope. */

@@ -6,7 +6,6 @@
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11
 
-#include "activation.h"
 #include "attention.h"
 
 typedef struct {

@@ -6,6 +6,7 @@
 #ifndef SIGHTWORD_ATTENTION_H
 #define SIGHTWORD_ATTENTION_H
 
+#include "activation.h"
 #include "tiled.h"
 
 /* Rows of all pictures, tiled or one after the other: in each its queries, keys and values, of one head after another. */
@@ -129,10 +130,6 @@ TARGET static inline __m512 share_of(const float *scores, int64_t left, __m512 s
     __m512 power = _mm512_fmsub_ps(_mm512_load_ps(scores), scale, top);
     __mmask16 seen = left >= SIDE ? 0xffff : (__mmask16)((1u << left) - 1);
     return _mm512_maskz_mov_ps(seen, exponential(_mm512_min_ps(power, _mm512_setzero_ps())));
-}
-
-TARGET static inline __m512i narrow(__m512 low, __m512 high) {
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
 /* The tiles' sums, times `scale`, to the rows that there are of 32, rounded; `column`: of the head's. */

@@ -61,7 +61,7 @@ TARGET static inline void norm_row(const Norming *n, const float *row, const flo
         __m512 b = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + c + SIDE), mean), inverse);
         a = _mm512_fmadd_ps(a, _mm512_loadu_ps(n->weight + c), _mm512_loadu_ps(n->bias + c));
         b = _mm512_fmadd_ps(b, _mm512_loadu_ps(n->weight + c + SIDE), _mm512_loadu_ps(n->bias + c + SIDE));
-        store_numbers(to, (__m512i)_mm512_cvtne2ps_pbh(b, a), past);
+        store_numbers(to, narrow(a, b), past);
     }
     if (n->tiled) repeat(n->to, n->rows, n->width, r);
 }
@@ -128,7 +128,7 @@ TARGET static inline void row_back(const Returning *n, int64_t row, Line line, f
         __m512 low = some_back(n, row, c, sent, plain, product), high = some_back(n, row, c + SIDE, sent + SIDE, plain, product);
         store_floats(to + c, low, past);
         store_floats(to + c + SIDE, high, past);
-        if (n->rounded) store_numbers(n->rounded + at(short_line, c), (__m512i)_mm512_cvtne2ps_pbh(high, low), past_rounded);
+        if (n->rounded) store_numbers(n->rounded + at(short_line, c), narrow(low, high), past_rounded);
     }
     if (n->rounded) repeat(n->rounded, n->rows, n->width, row);
 }

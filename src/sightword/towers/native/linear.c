@@ -75,10 +75,6 @@ TARGET static inline void expect(const uint16_t *from, int64_t apart) {
     for (int64_t r = 0; r < WIDE; r++) _mm_prefetch((const char *)(from + r * apart), _MM_HINT_T1);
 }
 
-TARGET static inline __m512i narrow(__m512 low, __m512 high) {
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
-
 /* A row of 32 sums to where it belongs. The slope is kept: backward has only to multiply. */
 TARGET static inline void put_row(const Product *p, __m512 low, __m512 high, int64_t at) {
     int past = 2 * p->rows * p->out > REMEMBERED;

@@ -73,8 +73,12 @@ TARGET static inline __m512 widened(const uint16_t *from) {
 }
 
 /* 32 float32 numbers, rounded. */
+TARGET static inline __m512i narrow(__m512 low, __m512 high) {
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
 TARGET static inline __m512i rounded(const float *from) {
-    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + SIDE), _mm512_loadu_ps(from));
+    return narrow(_mm512_loadu_ps(from), _mm512_loadu_ps(from + SIDE));
 }
 
 enum { REMEMBERED = 1 << 22 }; /* bytes of an answer that may still be in a cache when it is read */
