@@ -116,8 +116,14 @@ def objectives(records: Sequence[Record]) -> str:
         for row in rows
     )
     heads = "objective || measured x clip (quartiles) | predicted | off | with the update"
+    taken = ", ".join(
+        f"{record['model']} with {record['rows'][0]['rows']} rows"
+        for record in records
+        if record["benchmark"] == "step of objectives"
+    )
     told = (
-        "\n\nMeasured is forward and backward, which predictions are of. What a head costs however many rows"
+        f"\n\nTaken with {taken}."
+        " Measured is forward and backward, which predictions are of. What a head costs however many rows"
         " there are (self-distillation's 65,536 prototypes) weighs more in so small a batch than in training."
     )
     return table(heads, lines) + told + machine_line(records, "step of objectives")
