@@ -122,7 +122,7 @@ def objectives(records: Sequence[Record]) -> str:
         if record["benchmark"] == "step of objectives"
     )
     told = (
-        f"\n\nTaken with {taken}."
+        f"\n\nTaken on {taken}."
         " Measured is forward and backward, which predictions are of. What a head costs however many rows"
         " there are (self-distillation's 65,536 prototypes) weighs more in so small a batch than in training."
     )
