@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sightword.training.together.board import Board, Unreachable
@@ -56,6 +56,10 @@ class RollCall:
         everyone = [_at(rank) for rank in range(self._world)]
         for value in (self._ask(lambda board: board.read(everyone)) or {}).values():
             self._note(Standing(**value))
+
+    def stood_still(self, seconds: float) -> None:
+        """We were stopped for so long and heard nothing: nobody was silent meanwhile."""
+        self._news = {rank: replace(one, at=one.at + seconds) for rank, one in self._news.items()}
 
     def first_to_say(self) -> bool:
         """Whether we are the one that tells the user; also when nobody can be asked."""

@@ -33,6 +33,7 @@ HANG = 75  # the exit status of a hang: EX_TEMPFAIL of sysexits.h, try again
 PATIENT = 6  # times a step's limit, what was announced by `pausing` may take
 _FILE = "hang.json"
 _LOOKS = 20  # at least so many within the limit
+_JOLT = 1.0  # seconds for which a busy machine may hold up a process beyond its looks
 _LAST_WRITE = 10.0  # seconds for hang.json: the disk may be what hangs
 _SUMMARY = "time", "step", "said", "blamed", "minutes", "world_size"
 
@@ -132,7 +133,9 @@ class Watchdog:
         before = time.monotonic()
         stopped = self._stop.wait(self._tick)
         late = time.monotonic() - before - self._tick
-        self._since += late if late > 3 * self._tick + 1 else 0.0
+        if late > 3 * self._tick + _JOLT:
+            self._since += late
+            self._call.stood_still(late)
         return stopped
 
     @property
@@ -154,7 +157,7 @@ class Watchdog:
         """Tell of a hang and end; False when somebody does what may take long."""
         if self._call.unreachable is not None:
             return self._stop_here(self._cut_off(*self._call.unreachable))
-        verdict = judge(self._call.heard, max(4 * self._tick, self._limit / 4))
+        verdict = judge(self._call.heard, max(4 * self._tick + _JOLT, self._limit / 4))
         patient = self._seconds < PATIENT * self._limit
         if verdict.paused and (patient or self._world == 1):
             if not patient and not self._warned:
