@@ -40,6 +40,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(out: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Profile:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))  # torch's own, kept
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("elsewhere")))
         found = profile(tiny(Path("nowhere"), data, OBJECTIVE, steps=0, epochs=3.0), 2, out)
         assert list(Path(tempfile.gettempdir()).iterdir()) == []  # cleaned up
@@ -104,7 +105,7 @@ def test_a_slow_data_path_is_the_largest_cost(
     monkeypatch.setattr(Steps, "__getitem__", slowly)
     found = profile(tiny(tmp_path / "run", data), 1, tmp_path / "out")
     assert str(found.costs[0]) == "waiting for data"
-    assert found.costs[0].seconds == pytest.approx(0.3, abs=0.15)
+    assert 0.29 < found.costs[0].seconds <= found.profiled_seconds
     assert found.waited > 0.5
     assert "--workers 1" in hints.hint(found.costs[0], found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,9 +46,8 @@ class Machine:
 
 def test_the_peak_is_measured_without_a_trace() -> None:
     torch.manual_seed(5)
-    before, threads, begun = torch.get_rng_state(), torch.get_num_threads(), time.perf_counter()
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
     found = {precision: gemm_peak(CPU, precision) for precision in ("fp32", "bf16")}
-    assert time.perf_counter() - begun < 5  # 0.6 on an idle machine
     assert all(1e8 < flops < 1e15 for flops in found.values())
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
