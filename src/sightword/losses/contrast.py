@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sightword.losses import strips, tiles, whole
 from sightword.losses.numbers import Scale, own_columns, sound, unit
+from sightword.losses.units import joined_units
 
 LARGE = 2048  # rows of all ranks; from there on pieces are as fast or faster (bench/contrast.py)
 
@@ -106,10 +107,11 @@ def scored_nt_xent(
         if len(all_a) < LARGE:
             first, second = whole.nt_xent_logits(a, b, temperature, all_a, all_b, offset)
             return Scored(whole.both_ways(first, second, offset), (whole.accuracy(first, offset),))
-        every = torch.cat([unit(all_b), unit(all_a)])  # of equal logits a first view meets other views first
-        n = len(all_a)
-        if all_a is a and all_b is b:
-            loss, right = tiles.views_tiled(every / temperature**0.5)
+        n, alone = len(all_a), all_a is a and all_b is b
+        # Of equal logits a first view meets other views first.
+        every = joined_units(temperature**-0.5 if alone else 1.0, all_b, all_a)
+        if alone:
+            loss, right = tiles.views_tiled(every)
             return Scored(loss, _shares(right[n:]))
         first, right = strips.one_way(unit(a) / temperature, every, offset, hidden=n + offset)
         second, _ = strips.one_way(unit(b) / temperature, every, n + offset, hidden=offset)
