@@ -110,6 +110,28 @@ def test_pieces_and_kept_logits_agree(
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("frozen", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("name", ["info_nce", "nt_xent"])
+def test_what_is_frozen_changes_nothing_for_the_rest(
+    name: str, frozen: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of pictures, captions and scale."""
+    in_pieces(monkeypatch, 3)
+    some, everything = given_inputs(7, 4)[:3], given_inputs(7, 4)[:3]
+    for number in frozen:
+        some[number].requires_grad_(False)
+    for inputs in (some, everything):
+        loss = ALONE[name](*inputs, torch.zeros(1)).loss
+        if loss.requires_grad:
+            loss.backward()
+    for number, (one, other) in enumerate(zip(some, everything, strict=True)):
+        if number in frozen or other.grad is None:  # NT-Xent has no scale
+            assert one.grad is None
+        else:
+            assert one.grad is not None
+            assert torch.equal(one.grad, other.grad)
+
+
 @pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("losses", [ALONE, as_a_rank(1024, 1024)], ids=["alone", "a rank"])
 def test_both_sides_of_the_threshold_agree_in_single_precision(
@@ -150,7 +172,7 @@ def test_who_is_right_is_what_argmax_says_of_whole_rows(n: int, chunk: int, d: i
     """Of equal logits the first counts; small integers give many."""
     x, y = torch.randint(-1, 2, (2, n, d), generator=torch.Generator().manual_seed(seed)).double()
     own = torch.arange(n)
-    _, rows, columns = tiles.pairs_tiled(x, y, chunk)
+    _, rows, columns = tiles.pairs_tiled(x, y, 1.0, chunk)
     assert torch.equal(rows, (x @ y.T).argmax(dim=1) == own)
     assert torch.equal(columns, (y @ x.T).argmax(dim=1) == own)
     z = torch.cat([x, y])

@@ -65,7 +65,7 @@ def scored_info_nce(
             right = whole.accuracy(to_text, offset), whole.accuracy(to_image, offset)
             return Scored(whole.both_ways(to_text, to_image, offset), right)
         if images is image and texts is text:
-            loss, *found = tiles.pairs_tiled(scale * sound(image), sound(text))
+            loss, *found = tiles.pairs_tiled(sound(image), sound(text), scale)
             return Scored(loss, _shares(*found))
         first, of_pictures = strips.one_way(scale * sound(image), sound(texts), offset)
         second, of_captions = strips.one_way(scale * sound(text), sound(images), offset)

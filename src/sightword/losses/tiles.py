@@ -21,6 +21,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sightword.losses.numbers import Scale
+
 CHUNK, DEVICE_CHUNK = 1024, 4096  # rows of a tile: a core's cache holds the first, a GPU wants large pieces
 
 
@@ -40,13 +42,13 @@ def add_product(to: Float[Tensor, "a c"], one: Float[Tensor, "a b"], other: Floa
 
 
 def pairs_tiled(
-    x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], chunk: int | None = None
+    x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], scale: Scale, chunk: int | None = None
 ) -> tuple[Float[Tensor, ""], Bool[Tensor, " n"], Bool[Tensor, " n"]]:
-    """Symmetric InfoNCE of logits x y^T, whose right answers stand on the diagonal.
+    """Symmetric InfoNCE of logits scale x y^T, whose right answers stand on the diagonal.
 
     Args:
-        x: one side's features, times the scale.
-        y: the other side's.
+        x, y: the features of either side.
+        scale: of the logits.
         chunk: rows of a tile.
 
     Returns:
@@ -54,7 +56,8 @@ def pairs_tiled(
         first of the largest.
     """
     cut = pieces(len(x), chunk or chunk_for(x))
-    loss, rows, columns = _BothWays.apply(x, y, _square(cut))
+    scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device)
+    loss, rows, columns = _BothWays.apply(x, y, scale, _square(cut))
     return loss, rows, columns
 
 
@@ -72,7 +75,7 @@ def views_tiled(
     """
     half, chunk = len(z) // 2, chunk or chunk_for(z)
     cut = pieces(half, chunk) + pieces(half, chunk, start=half)
-    loss, rows, _ = _BothWays.apply(z, None, _triangle(cut))
+    loss, rows, _ = _BothWays.apply(z, None, None, _triangle(cut))
     return loss, rows
 
 
@@ -95,8 +98,9 @@ class _Tile:
     def own(self) -> bool:
         return self.later[0] == 0
 
-    def logits(self, x: Tensor, y: Tensor) -> Tensor:
-        logits = x[self.rows] @ y[self.columns].T
+    def logits(self, x: Tensor, y: Tensor, scale: Tensor | None) -> Tensor:
+        rows = x[self.rows] if scale is None else scale * x[self.rows]
+        logits = rows @ y[self.columns].T
         return logits.fill_diagonal_(-torch.inf) if self.hidden else logits
 
     def met(self, way: int) -> slice:
@@ -160,16 +164,18 @@ class _BothWays(torch.autograd.Function):
     """The mean cross-entropy of all rows and all columns; without `y` rows and columns are the same."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor | None, tiles: list[_Tile]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, y: Tensor | None, scale: Tensor | None, tiles: list[_Tile]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         rows = _Standing(x)
         columns = rows if y is None else _Standing(y)
         for tile in tiles:
-            logits = tile.logits(x, x if y is None else y)
+            logits = tile.logits(x, x if y is None else y, scale)
             for way in tile.ways:
                 (rows if way else columns).meet(logits, tile.met(way), way, tile.later[1 - way])
         sums = [side.log_sum_exp() for side in (rows, columns)]
         ctx.tiles = tiles
-        ctx.save_for_backward(x, y, *sums)
+        ctx.save_for_backward(x, y, scale, *sums)
         loss = ((sums[0] - rows.own).mean() + (sums[1] - columns.own).mean()) / 2
         found = rows.right, (columns.right if y is not None else rows.right.clone())
         ctx.mark_non_differentiable(*found)
@@ -178,20 +184,39 @@ class _BothWays(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, given, *sums = ctx.saved_tensors
-        y = x if given is None else given
-        to_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        to_y = to_x if given is None else torch.zeros_like(y) if ctx.needs_input_grad[1] else None
-        with torch.autocast(x.device.type, enabled=False):
-            for tile in ctx.tiles:
-                pull = _pull(tile, tile.logits(x, y), sums)
-                if to_x is not None:
-                    add_product(to_x[tile.rows], pull, y[tile.columns])
-                if to_y is not None:
-                    add_product(to_y[tile.columns], pull.T, x[tile.rows])
-        share = gradient / (2 * len(x) if given is not None else len(x))
-        own = None if to_x is None else to_x.mul_(share)
-        return own, None if given is None or to_y is None else to_y.mul_(share), None
+        x, y, scale, *sums = ctx.saved_tensors
+        of_x, of_y, of_scale, _ = ctx.needs_input_grad
+        to_x = torch.zeros_like(x) if of_x or of_scale else None
+        if y is None:
+            _pull_all(ctx.tiles, x, x, None, sums, to_x, to_x)
+            return (None if to_x is None else to_x.mul_(gradient / len(x))), None, None, None
+        to_y = torch.zeros_like(y) if of_y else None
+        _pull_all(ctx.tiles, x, y, scale, sums, to_x, to_y)
+        share = gradient / (2 * len(x))
+        to_scale = None
+        if of_scale and to_x is not None:  # all logits times their gradients, over the scale
+            to_scale = (torch.vdot(x.flatten(), to_x.flatten()) * share).view_as(scale)
+        found = [None if to is None else to.mul_(share * scale) for to in (to_x, to_y)]
+        return (found[0] if of_x else None), found[1], to_scale, None
+
+
+def _pull_all(
+    tiles: Sequence[_Tile],
+    x: Tensor,
+    y: Tensor,
+    scale: Tensor | None,
+    sums: Sequence[Tensor],
+    to_x: Tensor | None,
+    to_y: Tensor | None,
+) -> None:
+    """Add what each tile pulls at x and at y to theirs: of the summed cross-entropies, over the scale."""
+    with torch.autocast(x.device.type, enabled=False):
+        for tile in tiles:
+            pull = _pull(tile, tile.logits(x, y, scale), sums)
+            if to_x is not None:
+                add_product(to_x[tile.rows], pull, y[tile.columns])
+            if to_y is not None:
+                add_product(to_y[tile.columns], pull.T, x[tile.rows])
 
 
 def _pull(tile: _Tile, logits: Tensor, sums: Sequence[Tensor]) -> Tensor:
