@@ -245,7 +245,10 @@ def curves(records: Sequence[Record]) -> str:
         for row in rows:
             if row["precision"] == "fp32":
                 found = f"a step {row['step_loss']:.0e}; 20 steps {row['first']:.0e}"
-                noise = f"plain in float64: {row['rounding']:.0e}"
+                noise = (
+                    f"from float64: fast {row['exact']:.0e}, plain {row['rounding']:.0e};"
+                    f" plain from itself with other threads: {row['threads']:.0e}"
+                )
             else:
                 found = f"{row['apart']:.1e}"
                 noise = f"seeds: {row['seeds'][0]:.1e} to {row['seeds'][-1]:.1e}"
