@@ -36,7 +36,7 @@ class _JoinedUnits(torch.autograd.Function):
         divisors = [torch.linalg.vector_norm(part, dim=-1, keepdim=True).clamp_min_(_LEAST) for part in parts]
         z = parts[0].new_empty(sum(map(len, parts)), parts[0].shape[-1])
         for part, divisor, place in zip(parts, divisors, z.split([len(part) for part in parts]), strict=True):
-            torch.div(part, divisor, out=place).mul_(length)
+            torch.div(part, divisor / length, out=place)
         ctx.length, ctx.sizes = length, [len(part) for part in parts]
         ctx.save_for_backward(z, torch.cat(divisors))
         return z
@@ -47,7 +47,7 @@ class _JoinedUnits(torch.autograd.Function):
         z, divisors = ctx.saved_tensors
         back = torch.empty_like(z)
         for at in pieces(len(z), chunk_for(z)):
-            along = torch.linalg.vecdot(gradient[at], z[at]).unsqueeze(-1) / ctx.length**2
+            along = torch.linalg.vecdot(gradient[at], z[at]).unsqueeze_(-1) / ctx.length**2
             along *= divisors[at] > _LEAST  # below, the length is not the row's own
             torch.addcmul(gradient[at], z[at], along, value=-1, out=back[at]).mul_(ctx.length / divisors[at])
         return None, *back.split(ctx.sizes)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightword.losses.units import joined_units
 from sightword.towers.batch_norm import BatchNorm1d
 from sightword.towers.linear import applied
 
@@ -90,4 +91,4 @@ class PrototypeHead(nn.Module):
         x = self.mlp(x)
         with torch.autocast(x.device.type, enabled=False):
             x = x if x.dtype == torch.float64 else x.float()
-            return F.normalize(x, dim=-1) @ F.normalize(self.prototypes, dim=-1).T
+            return F.normalize(x, dim=-1) @ joined_units(1.0, self.prototypes).T
