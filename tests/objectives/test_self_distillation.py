@@ -65,6 +65,15 @@ def test_float32_is_close_to_the_formula() -> None:
     assert objective.float()(halves, batch, None).loss.item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_prototypes_are_scaled_once_for_all_views() -> None:
+    """They are far more than rows: asked view by view, a step is their lengths and little else."""
+    objective = made()
+    asked = list[int]()
+    objective.distillation.head.register_forward_hook(lambda head, given, answer: asked.append(len(answer)))
+    objective(*scene(objective), None)
+    assert asked == [3 * 4]
+
+
 def test_the_centre_moves_after_the_loss_and_only_in_training() -> None:
     objective = made(centre_momentum=0.8)
     encoded, batch = scene(objective)
