@@ -256,9 +256,9 @@ def curves(records: Sequence[Record]) -> str:
 
     heads = "model | precision | verdict || fast from plain | for comparison"
     judged = (
-        "fp32 agrees where each of 20 steps from the same weights is within 1e-5, and a run of 20 that goes its own"
-        " way stays within 1e-5 too, or as near to float64 as the plain path does, twice over; bf16, where the"
-        " curves of 200 steps are no further apart than those of different seeds."
+        "fp32 agrees where each of 20 steps from the same weights is within 1e-5, and a run of 20 that goes"
+        " its own way stays within 1e-5 too, or as near to float64 as the plain path does, twice over; bf16,"
+        " where the curves of 200 steps are no further apart than those of different seeds."
     )
     return f"{table(heads, lines())}\n\n{judged}" + machine_line(records, "curves")
 
