@@ -141,6 +141,12 @@ def test_a_missing_path_suggests_near_names(shards):
     assert f"did you mean {shards}?" in _refused(f"{shards.parent}/ccc")
     assert f"did you mean {shards}?" in _refused(f"{shards.parent}/cx/00000.tar")
     assert "holds 00000.tar, 00001.tar, 00002.tar" in _refused(f"{shards}/something-else")
+
+
+def test_nothing_is_not_the_folder_that_one_stands_in(shards, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.chdir(tmp_path)
     assert "empty part" in _refused(f"{shards}::")
     assert "empty part" in _refused("")
 

@@ -47,7 +47,8 @@ def open_pairs(path: str, split: str = "", reading: Reading = Reading()) -> Pair
 
 def _open_part(part: str, split: str, reading: Reading) -> Pairs:
     """The first room that knows what this is opens it; tars, the commonest, also say what is wrong."""
-    for open_here in _ROOMS if part != "demo" else ():  # the embedded pairs, whatever folder is called so
+    # The embedded pairs, whatever folder is called so; and nothing is not the folder that one stands in.
+    for open_here in _ROOMS if part not in ("", "demo") else ():
         pairs = open_here(part, split, reading)
         if pairs is not None:
             return pairs
